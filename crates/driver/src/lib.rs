@@ -1,0 +1,257 @@
+//! The driver port: what the agent asks of a target, and what every driver promises.
+//!
+//! One [`Driver`] per kind, without state; [`Driver::parse`] checks settings without a network and tells
+//! all faults at once; [`Connect::connect`] opens a live [`Target`]. No verb takes *one access*:
+//! [`Target::grant`] converges an account to its full wanted set, [`Target::revoke`] runs one rung of the
+//! closing ladder. Every verb may be repeated: twice is once.
+//!
+//! # The written contract
+//! A driver MUST
+//! - act on an account only by its immutable id, or, where the journal has none, by a mark that verifies
+//!   and names that account; anything else under the name is [`Code::ACCOUNT_FOREIGN`](model::Code);
+//! - leave an account shut until [`Target::enable`], whatever crashed before;
+//! - treat what is absent as already closed;
+//! - put a deadline on every statement or request, on the server's side where it can;
+//! - quote every name and literal through its one quoting function;
+//! - say [`Certainty::Unknown`](model::Certainty) whenever it is not sure;
+//! - keep statements, names and secrets out of failures and logs above DEBUG;
+//! - need no right in `check` that the verbs do not need, and leave nothing behind.
+//!
+//! [`contract::run`] holds every driver to it.
+
+pub mod contract;
+pub mod credential;
+pub mod fake;
+pub mod manifest;
+pub mod naming;
+pub mod settings;
+pub mod sink;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use model::account::Account;
+use model::mark::MarkDraft;
+use model::{
+    AccountRef, EntitlementSet, Failure, InstanceId, NewCredential, Observed, Residual, Rung, Secret,
+    TargetIdentity, Timestamp, Verifier,
+};
+use seal::mark::MarkKeys;
+
+pub use manifest::Manifest;
+pub use settings::{ConfigFault, Settings};
+pub use sink::{ResourceSink, SightingSink};
+
+/// The admin credential of a target, by key (`username`, `password`, …), as the secret store gave it.
+#[derive(Debug)]
+pub struct TargetSecret {
+    values: std::collections::BTreeMap<String, Secret>,
+    /// Which version of the secret this is; a refused login is tried once per version.
+    pub version: String,
+}
+
+impl TargetSecret {
+    /// Takes the keys of a secret.
+    pub fn new(values: std::collections::BTreeMap<String, Secret>, version: impl Into<String>) -> Self {
+        Self { values, version: version.into() }
+    }
+
+    /// Returns one key of the secret.
+    ///
+    /// # Errors
+    /// [`Code::SECRET_MALFORMED`](model::Code), naming the key that is missing.
+    pub fn value(&self, key: &str) -> Result<&Secret, Failure> {
+        self.values.get(key).ok_or_else(|| {
+            Failure::refused(
+                model::Code::SECRET_MALFORMED,
+                format!("the secret has no `{key}`: add it in the secret store"),
+            )
+            .with_retry(model::Retry::AfterNewSecret)
+        })
+    }
+}
+
+/// Who is calling: goes into the application name, so that a later instance can end our sessions.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub instance: InstanceId,
+    pub epoch: u64,
+}
+
+/// What a live target needs from the agent besides its own settings.
+#[derive(Clone)]
+pub struct TargetContext {
+    pub connector: model::ConnectorId,
+    pub integration: model::IntegrationId,
+    pub marks: Arc<MarkKeys>,
+    pub caller: Caller,
+}
+
+/// An account to be made: shut, marked, with native expiry.
+#[derive(Debug, Clone)]
+pub struct AccountSpec {
+    pub account: Account,
+    pub mark: MarkDraft,
+    /// When the target itself shall stop new logins: deadline + grace, in target time.
+    pub expires: Option<Timestamp>,
+}
+
+/// A whole opening in one order, so that a driver may fuse it into one transaction.
+#[derive(Debug)]
+pub struct OpenOrder {
+    pub spec: AccountSpec,
+    pub wanted: EntitlementSet,
+    pub credential: NewCredential,
+}
+
+/// What to do with what an account owns when it is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeirPolicy {
+    /// Hand everything to the powerless heir.
+    HandOver,
+    /// Delete only an account that owns nothing; else refuse with `owned_objects`.
+    KeepShut,
+}
+
+/// What `check` found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CheckReport {
+    pub probes: Vec<Probe>,
+    /// The product and version as the target tells it.
+    pub product: String,
+    pub version: String,
+}
+
+/// One thing that `check` looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    pub name: String,
+    pub grade: Grade,
+    /// What was found, and the way out when it is not good.
+    pub detail: String,
+}
+
+/// How a probe came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grade {
+    Good,
+    /// Works; worth knowing.
+    Warning,
+    /// Opening cannot work.
+    Bad,
+}
+
+/// What retiring removed and what it had to leave.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RetireReport {
+    pub removed: Vec<String>,
+    pub left: Vec<Residual>,
+}
+
+/// How a grantee connects: shown with the credential, never with it inside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionLine {
+    /// For example `psql` or `uri`.
+    pub label: String,
+    pub text: String,
+}
+
+/// One kind of target; stateless.
+pub trait Driver: Send + Sync {
+    /// Returns the single source of what this kind needs, offers and promises.
+    fn manifest(&self) -> &'static Manifest;
+
+    /// Checks settings without a network.
+    ///
+    /// # Errors
+    /// All faults at once, each naming the field, the reason and the way out.
+    fn parse(&self, settings: &Settings) -> Result<Box<dyn Connect>, Vec<ConfigFault>>;
+
+    /// Computes what the target checks a login against. `None` when this kind needs the clear text.
+    ///
+    /// # Errors
+    /// When the system has no randomness for a salt.
+    fn verifier(&self, clear: &Secret) -> Result<Option<Verifier>, Failure>;
+}
+
+/// Checked settings, not yet opened.
+#[async_trait]
+pub trait Connect: Send + Sync {
+    /// Returns host, port and TLS floor, to which the secret's reference is bound.
+    fn endpoint(&self) -> secrets::binding::Endpoint;
+
+    /// Opens the target.
+    ///
+    /// # Errors
+    /// Sorted by the driver's one table of faults.
+    async fn connect(
+        &self,
+        secret: &TargetSecret,
+        context: TargetContext,
+    ) -> Result<Box<dyn Target>, Failure>;
+}
+
+/// One live integration; owns its sessions.
+#[async_trait]
+pub trait Target: Send + Sync {
+    /// Returns the fingerprint of the system itself.
+    async fn identify(&self) -> Result<TargetIdentity, Failure>;
+
+    /// Does the least that proves the verbs can work; leaves nothing behind.
+    async fn check(&self) -> Result<CheckReport, Failure>;
+
+    /// Tells every resource to `out`, in bounded memory.
+    async fn discover(&self, out: &mut dyn ResourceSink) -> Result<(), Failure>;
+
+    /// Makes the account: shut, marked, with native expiry. An account of ours that is there already is
+    /// brought to the same state, except that an open one stays open.
+    async fn create(&self, spec: &AccountSpec) -> Result<AccountRef, Failure>;
+
+    /// Converges the account to exactly `wanted`.
+    async fn grant(&self, account: &AccountRef, wanted: &EntitlementSet) -> Result<(), Failure>;
+
+    /// Sets the credential; only it opens new sessions afterwards. Never opens a shut account.
+    async fn rotate(&self, account: &AccountRef, credential: &NewCredential) -> Result<(), Failure>;
+
+    /// Opens the login.
+    async fn enable(&self, account: &AccountRef) -> Result<(), Failure>;
+
+    /// Brings mark and native expiry to new deadlines.
+    async fn renew(
+        &self,
+        account: &AccountRef,
+        mark: &MarkDraft,
+        expires: Option<Timestamp>,
+    ) -> Result<(), Failure>;
+
+    /// Makes, grants, sets the credential and opens, in that order. Override it to fuse the four into one
+    /// transaction where the target has them.
+    async fn open(&self, order: &OpenOrder) -> Result<AccountRef, Failure> {
+        let account = self.create(&order.spec).await?;
+        self.grant(&account, &order.wanted).await?;
+        self.rotate(&account, &order.credential).await?;
+        self.enable(&account).await?;
+        Ok(account)
+    }
+
+    /// Runs one rung of the closing ladder. Succeeds when there is no such account.
+    async fn revoke(&self, account: &AccountRef, rung: Rung) -> Result<(), Failure>;
+
+    /// Deletes the account. Succeeds when there is none.
+    async fn delete(&self, account: &AccountRef, heir: HeirPolicy) -> Result<(), Failure>;
+
+    /// Reads the account: login, entitlements, excess, sessions, mark, residual.
+    async fn observe(&self, account: &AccountRef) -> Result<Observed, Failure>;
+
+    /// Tells every account with our mark, or what looks like one, to `out`.
+    async fn survey(&self, out: &mut dyn SightingSink) -> Result<(), Failure>;
+
+    /// Removes all that is ours and shared: roles, defaults, comments.
+    async fn retire(&self) -> Result<RetireReport, Failure>;
+
+    /// Returns how a grantee connects to these entitlements with this account.
+    fn connection_lines(&self, account: &AccountRef, entitlements: &EntitlementSet) -> Vec<ConnectionLine>;
+
+    /// Ends the target's sessions in good order.
+    async fn close(&self);
+}
