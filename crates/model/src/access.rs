@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::entitlement::EntitlementSet;
 use crate::failure::Code;
-use crate::id::{AccessId, Revision};
+use crate::id::{AccessId, Incarnation, Position, Revision};
 use crate::observed::Residual;
 use crate::time::Timestamp;
 
@@ -46,7 +46,7 @@ pub enum Verdict {
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum AccessState {
     /// Taken into the journal; nothing was tried yet.
-    Accepted,
+    Accepted { since: Timestamp },
     /// Being opened since.
     Granting { since: Timestamp },
     /// Open and read back.
@@ -77,7 +77,7 @@ impl AccessState {
     /// Returns the word for logs, wire and UI.
     pub const fn word(&self) -> &'static str {
         match self {
-            Self::Accepted => "accepted",
+            Self::Accepted { .. } => "accepted",
             Self::Granting { .. } => "granting",
             Self::Active { .. } => "active",
             Self::Interrupted { .. } => "interrupted",
@@ -88,6 +88,13 @@ impl AccessState {
             Self::Canceled { .. } => "canceled",
         }
     }
+}
+
+/// Which order of the control plane's log asked for an access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ordered {
+    pub incarnation: Incarnation,
+    pub position: Position,
 }
 
 /// One access as the journal remembers it.
@@ -101,6 +108,9 @@ pub struct Access {
     pub from: Timestamp,
     /// Not wanted from here on: the deadline.
     pub until: Timestamp,
+    /// The order that it came with; none for a duty rebuilt from a mark.
+    #[serde(default)]
+    pub ordered: Option<Ordered>,
     #[serde(flatten)]
     pub state: AccessState,
 }

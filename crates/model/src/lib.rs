@@ -17,7 +17,7 @@ pub mod receipt;
 pub mod secret;
 pub mod time;
 
-pub use access::{Access, AccessState, EndReason, Verdict};
+pub use access::{Access, AccessState, EndReason, Ordered, Verdict};
 pub use account::{Account, AccountName, AccountRef, ImmutableId, Ownership, Phase};
 pub use credential::{Generation, GranteeKey, NewCredential, SealedCredential, Verifier};
 pub use durable::{BatchId, CloseOnly, Durable};
