@@ -18,10 +18,8 @@ pub const PROTOCOL: u32 = 1;
 pub mod limits {
     /// Bytes of one encoded message.
     pub const MESSAGE_BYTES: usize = 4 * 1024 * 1024;
-    /// Bytes of a name: a slug apart, whatever is not an id and not prose.
+    /// Bytes of a name: whatever is not an id and not prose.
     pub const NAME_BYTES: usize = 256;
-    /// Bytes of a grantee's slug.
-    pub const SLUG_BYTES: usize = 64;
     /// Bytes of prose: details, reasons, connection lines.
     pub const TEXT_BYTES: usize = 4096;
     /// Bytes of a setting's value or a secret reference.
@@ -48,10 +46,14 @@ pub mod limits {
     pub const EXAMPLES: usize = 100;
     /// Unknown ids in the verdict on a standing list.
     pub const UNKNOWN_ACCESSES: usize = 1000;
-    /// Bytes of a receipt as signed.
+    /// Bytes of a receipt's statement.
     pub const RECEIPT_BYTES: usize = 1024 * 1024;
-    /// Bytes of a public key, and of an HPKE encapsulated key.
+    /// Bytes of a public key, and of an HPKE encapsulated key. Never fewer, never more.
     pub const KEY_BYTES: usize = 32;
-    /// Bytes of a sealed credential's ciphertext.
-    pub const CIPHERTEXT_BYTES: usize = 64 * 1024;
+    /// Bytes of a SHA-256. Never fewer, never more.
+    pub const HASH_BYTES: usize = 32;
+    /// Bytes of an Ed25519 signature. Never fewer, never more.
+    pub const SIGNATURE_BYTES: usize = 64;
+    /// Bytes of a sealed credential's ciphertext, its tag included.
+    pub const CIPHERTEXT_BYTES: usize = 256 * 1024 + 16;
 }
