@@ -30,7 +30,7 @@ echo "$server"
 exec >&2
 (
     read -r _ <&3
-    : >"$folder/.cut"
+    true >"$folder/.cut"
     kill -s "$stop" "$server"
     looks=0
     while kill -s 0 "$server" && [ "$looks" -lt 100 ]; do
