@@ -25,8 +25,14 @@ pub mod limits {
     /// Bytes of a setting's value or a secret reference.
     pub const SETTING_BYTES: usize = 16 * 1024;
     /// Settings of an integration.
-    pub const SETTINGS: usize = 256;
-    /// Entitlements of an access.
+    pub const SETTINGS: usize = 128;
+    /// Driver manifests in a greeting.
+    pub const MANIFESTS: usize = 64;
+    /// Public keys in a greeting.
+    pub const PUBLIC_KEYS: usize = 64;
+    /// Cursors in a greeting.
+    pub const CURSORS: usize = 64;
+    /// Entitlements of an access; its message has its own limit as well.
     pub const ENTITLEMENTS: usize = 10_000;
     /// Parts of a resource's path.
     pub const PATH_PARTS: usize = 16;
@@ -35,7 +41,7 @@ pub mod limits {
     /// Accesses on a page of a standing list.
     pub const PAGE_ACCESSES: usize = 10_000;
     /// Residual items of one access.
-    pub const RESIDUALS: usize = 1000;
+    pub const RESIDUALS: usize = 500;
     /// Probes of one check.
     pub const PROBES: usize = 256;
     /// Labels and tags of one thing.
