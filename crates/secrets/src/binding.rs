@@ -1,6 +1,22 @@
 //! What a secret reference is bound to: the driver's kind, the host, the port and the TLS floor.
+//!
+//! Pure. A reference that was sent to one endpoint is not sent to another one because a configuration says
+//! so: the change is approved on the spot, by a person. [`Bindings::rule`] decides; the agent writes a new
+//! pin down *before* it sends the secret. In strict mode nothing is pinned by itself. A binding is about
+//! the document, whatever field of it is used, and a stronger TLS floor needs no approval.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use model::{Code, Failure, Retry, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use crate::reference::{Document, Reference};
+
+pub use host::{HostFault, HostPattern};
+
+mod host;
 
 /// The least protection a connection has, from none to the strongest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -16,6 +32,44 @@ pub enum TlsFloor {
     VerifiedName,
 }
 
+impl TlsFloor {
+    /// Every floor, weakest first.
+    pub const ALL: [Self; 4] = [Self::None, Self::Encrypted, Self::VerifiedChain, Self::VerifiedName];
+
+    /// Returns the word for commands, files and logs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Encrypted => "encrypted",
+            Self::VerifiedChain => "verified_chain",
+            Self::VerifiedName => "verified_name",
+        }
+    }
+}
+
+impl fmt::Display for TlsFloor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// Why a text is not a TLS floor.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a TLS floor: give none, encrypted, verified_chain or verified_name")]
+pub struct TlsFloorFault {
+    text: String,
+}
+
+impl FromStr for TlsFloor {
+    type Err = TlsFloorFault;
+    fn from_str(text: &str) -> Result<Self, TlsFloorFault> {
+        Self::ALL
+            .into_iter()
+            .find(|floor| floor.word() == text)
+            .ok_or_else(|| TlsFloorFault { text: text.into() })
+    }
+}
+
 /// Where a secret would be sent: what a driver reads from an integration's settings.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Endpoint {
@@ -24,4 +78,319 @@ pub struct Endpoint {
     pub host: String,
     pub port: u16,
     pub tls_floor: TlsFloor,
+}
+
+/// How a binding came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// By the first use.
+    Pinned,
+    /// By a person on the spot.
+    Approved,
+    /// By the agent's own configuration.
+    Listed,
+}
+
+/// One endpoint, or a family of them, to which a document may be sent.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Binding {
+    pub kind: String,
+    pub host: HostPattern,
+    pub port: u16,
+    pub tls_floor: TlsFloor,
+    pub origin: Origin,
+    pub since: Timestamp,
+}
+
+impl Binding {
+    /// Returns true when the endpoint may have the secret.
+    pub fn admits(&self, endpoint: &Endpoint) -> bool {
+        self.differences(endpoint).is_empty()
+    }
+
+    fn differences(&self, endpoint: &Endpoint) -> Vec<String> {
+        let mut differences = vec![];
+        if self.kind != endpoint.kind {
+            differences.push(format!("kind {:?} instead of {:?}", endpoint.kind, self.kind));
+        }
+        if !self.host.admits(&endpoint.host) {
+            differences.push(format!("host {:?} instead of {:?}", endpoint.host, self.host.as_str()));
+        }
+        if self.port != endpoint.port {
+            differences.push(format!("port {} instead of {}", endpoint.port, self.port));
+        }
+        if endpoint.tls_floor < self.tls_floor {
+            differences
+                .push(format!("TLS floor {} instead of at least {}", endpoint.tls_floor, self.tls_floor));
+        }
+        differences
+    }
+}
+
+/// What happens to a reference that is bound to nothing yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Its first use pins it.
+    #[default]
+    FirstUse,
+    /// It is refused: bindings are listed or approved up front.
+    Strict,
+}
+
+/// What [`Bindings::rule`] says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ruling {
+    /// Send it.
+    Bound,
+    /// Write this binding down with [`Bindings::add`], durably; then send it.
+    Pin(Binding),
+}
+
+/// All bindings of one agent, by document.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Bindings(BTreeMap<Document, Vec<Binding>>);
+
+impl Bindings {
+    /// Decides whether what the reference names may be sent to the endpoint.
+    ///
+    /// # Errors
+    /// `binding_refused` with what differs and the command that approves it; `config_refused` when the
+    /// host is no host.
+    pub fn rule(
+        &self,
+        mode: Mode,
+        reference: &Reference,
+        endpoint: &Endpoint,
+        now: Timestamp,
+    ) -> Result<Ruling, Failure> {
+        let host = HostPattern::exact(&endpoint.host).map_err(|fault| {
+            Failure::refused(Code::CONFIG_REFUSED, format!("the integration's host: {fault}"))
+        })?;
+        let bound = self.of(&reference.document());
+        if bound.iter().any(|binding| binding.admits(endpoint)) {
+            return Ok(Ruling::Bound);
+        }
+        let nearest = bound.iter().map(|binding| binding.differences(endpoint)).min_by_key(Vec::len);
+        match (nearest, mode) {
+            (None, Mode::FirstUse) => Ok(Ruling::Pin(Binding {
+                kind: endpoint.kind.clone(),
+                host,
+                port: endpoint.port,
+                tls_floor: endpoint.tls_floor,
+                origin: Origin::Pinned,
+                since: now,
+            })),
+            (None, Mode::Strict) => {
+                Err(refused(reference, endpoint, "is bound to nothing, and strict mode pins nothing"))
+            }
+            (Some(differences), _) => {
+                let what = format!("is bound, and this would send it to {}", differences.join(", "));
+                Err(refused(reference, endpoint, &what))
+            }
+        }
+    }
+
+    /// Adds a binding, in place of an equal one of another origin or TLS floor.
+    pub fn add(&mut self, document: Document, binding: Binding) {
+        let bound = self.0.entry(document).or_default();
+        bound.retain(|held| {
+            (&held.kind, &held.host, held.port) != (&binding.kind, &binding.host, binding.port)
+        });
+        bound.push(binding);
+        bound.sort();
+    }
+
+    /// Removes all bindings of a document and returns them.
+    pub fn remove(&mut self, document: &Document) -> Vec<Binding> {
+        self.0.remove(document).unwrap_or_default()
+    }
+
+    /// Returns the bindings of a document.
+    pub fn of(&self, document: &Document) -> &[Binding] {
+        self.0.get(document).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns every document with its bindings.
+    pub fn iter(&self) -> impl Iterator<Item = (&Document, &[Binding])> {
+        self.0.iter().map(|(document, bound)| (document, bound.as_slice()))
+    }
+}
+
+/// Returns the command that approves sending the reference to the endpoint.
+pub fn approval(reference: &Reference, endpoint: &Endpoint) -> String {
+    format!(
+        "tidegate bindings approve {} --kind {} --host {} --port {} --tls {}",
+        quoted(reference.document().as_str()),
+        quoted(&endpoint.kind),
+        quoted(&endpoint.host),
+        endpoint.port,
+        endpoint.tls_floor,
+    )
+}
+
+fn refused(reference: &Reference, endpoint: &Endpoint, what: &str) -> Failure {
+    Failure::refused(
+        Code::BINDING_REFUSED,
+        format!("{reference} {what}: if that is meant, run {}", approval(reference, endpoint)),
+    )
+    .with_retry(Retry::NeedsHuman)
+}
+
+/// Quotes for a shell what a person may paste there; the text may come from somebody hostile.
+fn quoted(text: &str) -> String {
+    let plain =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':' | '/' | '@' | '+' | ',');
+    if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
+        text.into()
+    } else {
+        let visible: String = text.chars().filter(|c| !c.is_control()).collect();
+        format!("'{}'", visible.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_000);
+
+    fn endpoint(kind: &str, host: &str, port: u16, tls_floor: TlsFloor) -> Endpoint {
+        Endpoint { kind: kind.into(), host: host.into(), port, tls_floor }
+    }
+
+    fn binding(host: &str, port: u16, tls_floor: TlsFloor) -> Binding {
+        Binding {
+            kind: "postgresql".into(),
+            host: HostPattern::parse(host).unwrap(),
+            port,
+            tls_floor,
+            origin: Origin::Listed,
+            since: NOW,
+        }
+    }
+
+    fn bound(bindings: &[Binding]) -> (Bindings, Reference) {
+        let reference = Reference::parse("file://pg/admin").unwrap();
+        let mut all = Bindings::default();
+        for binding in bindings {
+            all.add(reference.document(), binding.clone());
+        }
+        (all, reference)
+    }
+
+    #[test]
+    fn the_floors_are_ordered_and_have_words() {
+        assert!(TlsFloor::ALL.windows(2).all(|pair| pair[0] < pair[1]));
+        for floor in TlsFloor::ALL {
+            assert_eq!(floor.word().parse::<TlsFloor>().unwrap(), floor);
+            assert_eq!(serde_json::to_string(&floor).unwrap(), format!("\"{floor}\""));
+        }
+        assert!("verify-full".parse::<TlsFloor>().is_err());
+    }
+
+    #[test]
+    fn what_is_bound_goes_only_where_it_is_bound_to() {
+        use TlsFloor::{Encrypted, None as Clear, VerifiedChain, VerifiedName};
+        let held = [
+            binding("db.example.com", 5432, VerifiedChain),
+            binding("*.eu.example.com", 5432, VerifiedName),
+            binding("2001:db8::1", 5433, Clear),
+        ];
+        let (bindings, reference) = bound(&held);
+        let pg = |host, port, floor| endpoint("postgresql", host, port, floor);
+        let table = [
+            ("the same", pg("db.example.com", 5432, VerifiedChain), true),
+            ("stronger TLS", pg("db.example.com", 5432, VerifiedName), true),
+            ("case and trailing dot", pg("DB.example.COM.", 5432, VerifiedChain), true),
+            ("weaker TLS", pg("db.example.com", 5432, Encrypted), false),
+            ("no TLS", pg("db.example.com", 5432, Clear), false),
+            ("another port", pg("db.example.com", 5433, VerifiedChain), false),
+            ("another host", pg("evil.example.com", 5432, VerifiedName), false),
+            ("another kind", endpoint("mysql", "db.example.com", 5432, VerifiedChain), false),
+            ("within the family", pg("a.eu.example.com", 5432, VerifiedName), true),
+            ("the family's own name", pg("eu.example.com", 5432, VerifiedName), false),
+            ("two labels deeper", pg("b.a.eu.example.com", 5432, VerifiedName), false),
+            ("the family as a suffix", pg("aeu.example.com", 5432, VerifiedName), false),
+            ("the family's pattern as a host", pg("*.eu.example.com", 5432, VerifiedName), false),
+            ("IPv6", pg("2001:db8::1", 5433, Clear), true),
+            ("IPv6 in another spelling", pg("[2001:0DB8:0::1]", 5433, Clear), true),
+            ("another IPv6", pg("2001:db8::2", 5433, Clear), false),
+            ("one binding's host, another's port", pg("db.example.com", 5433, VerifiedName), false),
+        ];
+        for (name, endpoint, admitted) in table {
+            for mode in [Mode::FirstUse, Mode::Strict] {
+                let ruling = bindings.rule(mode, &reference, &endpoint, NOW);
+                assert_eq!(ruling == Ok(Ruling::Bound), admitted, "{name}: {ruling:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_use_pins_and_strict_mode_does_not() {
+        let (mut bindings, reference) = bound(&[]);
+        let wanted = endpoint("postgresql", "Db.Example.com.", 5432, TlsFloor::VerifiedName);
+        let failure = bindings.rule(Mode::Strict, &reference, &wanted, NOW).unwrap_err();
+        assert_eq!((failure.code, failure.retry), (Code::BINDING_REFUSED, Retry::NeedsHuman));
+        let Ok(Ruling::Pin(pin)) = bindings.rule(Mode::FirstUse, &reference, &wanted, NOW) else {
+            panic!("not pinned")
+        };
+        assert_eq!((pin.host.as_str(), pin.origin, pin.since), ("db.example.com", Origin::Pinned, NOW));
+        bindings.add(reference.document(), pin);
+        assert_eq!(bindings.rule(Mode::FirstUse, &reference, &wanted, NOW), Ok(Ruling::Bound));
+        assert_eq!(bindings.rule(Mode::Strict, &reference, &wanted, NOW), Ok(Ruling::Bound));
+        let moved = endpoint("postgresql", "other.example.com", 5432, TlsFloor::VerifiedName);
+        assert!(bindings.rule(Mode::FirstUse, &reference, &moved, NOW).is_err());
+        let member = Reference::parse("file://pg/admin#prod").unwrap();
+        assert!(
+            bindings.rule(Mode::FirstUse, &member, &moved, NOW).is_err(),
+            "another field of the document"
+        );
+    }
+
+    #[test]
+    fn a_refusal_tells_what_differs_and_the_command_that_approves_it() {
+        let (mut bindings, reference) = bound(&[binding("db.example.com", 5432, TlsFloor::VerifiedName)]);
+        let moved = endpoint("postgresql", "db2.example.com", 5432, TlsFloor::Encrypted);
+        let failure = bindings.rule(Mode::FirstUse, &reference, &moved, NOW).unwrap_err();
+        assert_eq!(
+            failure.detail,
+            "file://pg/admin is bound, and this would send it to host \"db2.example.com\" instead of \
+             \"db.example.com\", TLS floor encrypted instead of at least verified_name: if that is meant, \
+             run tidegate bindings approve file://pg/admin --kind postgresql --host db2.example.com \
+             --port 5432 --tls encrypted"
+        );
+        bindings.add(reference.document(), binding("db2.example.com", 5432, TlsFloor::Encrypted));
+        assert_eq!(bindings.rule(Mode::Strict, &reference, &moved, NOW), Ok(Ruling::Bound));
+        assert_eq!(bindings.of(&reference.document()).len(), 2, "the old one stands");
+    }
+
+    #[test]
+    fn a_hostile_endpoint_cannot_put_words_into_the_operators_shell() {
+        let reference = Reference::parse("file://pg/it's").unwrap();
+        let hostile = endpoint("x; reboot", "$(reboot)\n-v", 1, TlsFloor::None);
+        assert_eq!(
+            approval(&reference, &hostile),
+            r"tidegate bindings approve 'file://pg/it'\''s' --kind 'x; reboot' --host '$(reboot)-v' --port 1 --tls none"
+        );
+        let failure = Bindings::default().rule(Mode::FirstUse, &reference, &hostile, NOW).unwrap_err();
+        assert_eq!(failure.code, Code::CONFIG_REFUSED);
+    }
+
+    #[test]
+    fn bindings_round_trip_through_json_and_a_weaker_one_replaces() {
+        let (mut bindings, reference) = bound(&[
+            binding("db.example.com", 5432, TlsFloor::VerifiedName),
+            binding("*.example.com", 1, TlsFloor::None),
+        ]);
+        bindings.add(reference.document(), binding("db.example.com", 5432, TlsFloor::None));
+        assert_eq!(bindings.of(&reference.document()).len(), 2);
+        let text = serde_json::to_string(&bindings).unwrap();
+        assert_eq!(serde_json::from_str::<Bindings>(&text).unwrap(), bindings);
+        assert_eq!(bindings.remove(&reference.document()).len(), 2);
+        assert_eq!(bindings.iter().count(), 0);
+    }
 }
