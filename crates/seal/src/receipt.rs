@@ -1,0 +1,195 @@
+//! Receipts: signed statements in one chain per integration, and signed checkpoints over all chains.
+//!
+//! # What is signed
+//! A *frame* is a field after its length in bytes as 8 bytes, most significant first. The signature is
+//! Ed25519 over the frames of: `tidegate receipt v1`, integration, number (decimal), previous (64 hex
+//! digits), body (the exact text), key id. The *link* to the next receipt, its `previous`, is the hex
+//! SHA-256 of those same bytes followed by the frame of the 64-byte signature. The first receipt has
+//! number 1 and 64 zeros as `previous`. The key id is the first 8 bytes, in hex, of the SHA-256 of the
+//! 32-byte public key. A checkpoint's signature is over the frames of `tidegate checkpoint v1`, body, key
+//! id. Signatures and keys are base64 with padding.
+//!
+//! # A verifier in another language
+//! ```python
+//! import base64, hashlib, json, sys
+//! from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+//!
+//! def framed(*fields):
+//!     return b"".join(len(f).to_bytes(8, "big") + f for f in fields)
+//!
+//! keys = {}
+//! for text in sys.argv[1:]:  # the connector's public receipt keys, base64
+//!     raw = base64.b64decode(text, validate=True)
+//!     keys[hashlib.sha256(raw).hexdigest()[:16]] = Ed25519PublicKey.from_public_bytes(raw)
+//! heads = {}
+//! for line in sys.stdin:
+//!     r = json.loads(line)
+//!     signature = base64.b64decode(r["signature"], validate=True)
+//!     if r["line"] == "checkpoint":
+//!         signed = framed(b"tidegate checkpoint v1", r["body"].encode(), r["key_id"].encode())
+//!         keys[r["key_id"]].verify(signature, signed)
+//!         for head in json.loads(r["body"])["heads"]:
+//!             assert heads[head["integration"]] == (head["number"], head["hash"]), "truncated or forked"
+//!         continue
+//!     number, previous = heads.get(r["integration"], (0, "0" * 64))
+//!     assert r["number"] == number + 1, "missing or reordered"
+//!     assert r["previous"] == previous, "forked"
+//!     fields = ("tidegate receipt v1", r["integration"], str(r["number"]), previous, r["body"], r["key_id"])
+//!     signed = framed(*(f.encode() for f in fields))
+//!     keys[r["key_id"]].verify(signature, signed)  # raises when changed
+//!     heads[r["integration"]] = (number + 1, hashlib.sha256(signed + framed(signature)).hexdigest())
+//! print(json.dumps(heads))
+//! ```
+//!
+//! # What it cannot detect
+//! That the connector stated what is not true; that the newest receipts are held back, unless a checkpoint
+//! or head from elsewhere names them; that whoever has the secret key wrote the whole chain anew, unless a
+//! checkpoint was kept where they cannot reach it; that a deed was done and no receipt made.
+
+mod checkpoint;
+mod line;
+mod verify;
+
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use model::{IntegrationId, KeyId, ReceiptBody};
+use serde::{Deserialize, Serialize};
+
+pub use checkpoint::{Checkpoint, SignedCheckpoint};
+pub use line::{Line, LineFault};
+pub use verify::{ChainCheck, ReceiptFault, verify, verify_all};
+
+use crate::frame::framed;
+use crate::keys::{KeyFault, ReceiptKey, ReceiptPublic, hex};
+
+const LABEL: &[u8] = b"tidegate receipt v1";
+
+/// Why a receipt or checkpoint cannot be signed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SignFault {
+    #[error(
+        "the receipt is about integration {found} and the chain is {chain}'s: use that integration's head"
+    )]
+    OtherChain { found: IntegrationId, chain: IntegrationId },
+    #[error("the chain of {integration} has used up its numbers")]
+    Full { integration: IntegrationId },
+    #[error("the statement cannot be written as JSON: {detail}")]
+    Unwritable { detail: String },
+    #[error("the receipt key cannot sign: {0}")]
+    Key(#[from] KeyFault),
+}
+
+/// Where a chain stands: what the next receipt continues.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ChainHead {
+    pub integration: IntegrationId,
+    /// The number of the last receipt; 0 before the first.
+    pub number: u64,
+    /// The link of the last receipt; 64 zeros before the first.
+    pub hash: String,
+}
+
+impl ChainHead {
+    /// Returns the head of a chain that has no receipt yet.
+    pub fn genesis(integration: IntegrationId) -> Self {
+        Self { integration, number: 0, hash: "0".repeat(64) }
+    }
+}
+
+/// A receipt with its place in its integration's chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedReceipt {
+    pub integration: IntegrationId,
+    /// Rises by one from 1.
+    pub number: u64,
+    /// The link of the receipt before this one.
+    pub previous: String,
+    /// The exact text that is signed: a [`ReceiptBody`] as JSON.
+    pub body: String,
+    pub key_id: KeyId,
+    pub signature: String,
+}
+
+impl SignedReceipt {
+    /// Reads what the receipt states. Says nothing of whether it is true or even signed: verify it first.
+    ///
+    /// # Errors
+    /// When the body is not a statement that this build knows.
+    pub fn statement(&self) -> Result<ReceiptBody, serde_json::Error> {
+        serde_json::from_str(&self.body)
+    }
+
+    fn signed_bytes(&self) -> Vec<u8> {
+        framed(&[
+            LABEL,
+            self.integration.as_str().as_bytes(),
+            self.number.to_string().as_bytes(),
+            self.previous.as_bytes(),
+            self.body.as_bytes(),
+            self.key_id.0.as_bytes(),
+        ])
+    }
+}
+
+fn link(signed: &[u8], signature: &[u8]) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(signed);
+    context.update(&framed(&[signature]));
+    let mut link = [0; 32];
+    link.copy_from_slice(context.finish().as_ref());
+    link
+}
+
+fn key_of<'k>(keys: &'k [ReceiptPublic], id: &KeyId) -> Option<&'k ReceiptPublic> {
+    keys.iter().find(|key| key.id() == *id)
+}
+
+/// Signs a statement as the next receipt of its chain, and returns the head after it. The same key, head
+/// and statement give the same receipt: keep the new head together with the receipt, or neither.
+///
+/// # Errors
+/// [`SignFault::OtherChain`] when statement and head are of different integrations.
+pub fn sign(
+    key: &ReceiptKey,
+    head: &ChainHead,
+    statement: &ReceiptBody,
+) -> Result<(SignedReceipt, ChainHead), SignFault> {
+    if statement.integration != head.integration {
+        return Err(SignFault::OtherChain {
+            found: statement.integration.clone(),
+            chain: head.integration.clone(),
+        });
+    }
+    let body = serde_json::to_string(statement)
+        .map_err(|fault| SignFault::Unwritable { detail: fault.to_string() })?;
+    sign_text(key, head, body)
+}
+
+fn sign_text(
+    key: &ReceiptKey,
+    head: &ChainHead,
+    body: String,
+) -> Result<(SignedReceipt, ChainHead), SignFault> {
+    let number = head
+        .number
+        .checked_add(1)
+        .ok_or_else(|| SignFault::Full { integration: head.integration.clone() })?;
+    let mut receipt = SignedReceipt {
+        integration: head.integration.clone(),
+        number,
+        previous: head.hash.clone(),
+        body,
+        key_id: key.id().clone(),
+        signature: String::new(),
+    };
+    let signed = receipt.signed_bytes();
+    let signature = key.sign(&signed)?;
+    receipt.signature = STANDARD.encode(&signature);
+    let hash = hex(&link(&signed, &signature));
+    Ok((receipt, ChainHead { integration: head.integration.clone(), number, hash }))
+}
+
+#[cfg(test)]
+mod tests;
