@@ -1,0 +1,241 @@
+//! The book: everything the rules know, and the only way to change it.
+//!
+//! Inputs go in with [`Book::handle`]; [`Book::poll_step`] gives a [`Step`]: what to write, with the
+//! actions locked inside. [`Book::keep`] opens the lock against the journal's proof; a step that could
+//! not be written is undone with [`Book::drop_unwritten`], which lets closing, and nothing else, go on.
+//! Memory never runs ahead of disk. [`Book::poll_timeout`] says when to call again without an input.
+
+mod lanes;
+mod orders;
+mod restore;
+mod standing;
+mod start;
+mod step;
+mod survey;
+mod views;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{
+    AccessId, AccountId, AccountName, Code, ConnectorId, Incarnation, Integration, IntegrationId, Ownership,
+    Policy, Position, ReceiptBody, TargetIdentity, Timestamp, Verdict,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::account::AccountRecord;
+use crate::action::{Answer, Ticket};
+use crate::clock::{Clock, Persisted, Reading, Source};
+use crate::order::{Grantee, NumberedOrder, Standing};
+
+pub use lanes::{Lanes, SLOTS};
+pub use restore::RestoreFault;
+pub use step::{Pending, Step};
+pub use views::{Counts, Standstill};
+
+/// What the rules ask of the office: names and signatures. Both are pure: the same question gets the same
+/// answer.
+pub trait Office: Send {
+    /// Derives the account of a grantee on an integration.
+    ///
+    /// # Errors
+    /// A code when the integration's driver is not known or no name can be made.
+    fn account(
+        &self,
+        integration: &Integration,
+        grantee: &Grantee,
+    ) -> Result<(AccountId, AccountName, Ownership), Code>;
+
+    /// Signs a receipt onto the end of its integration's chain.
+    ///
+    /// # Errors
+    /// A code when the body cannot be signed.
+    fn sign(
+        &self,
+        integration: &IntegrationId,
+        head: &ChainHead,
+        body: &ReceiptBody,
+    ) -> Result<(String, ChainHead), Code>;
+}
+
+/// The end of an integration's chain of receipts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ChainHead {
+    pub number: u64,
+    /// Hash of the last signed receipt; empty before the first.
+    pub hash: String,
+}
+
+/// One integration as the journal remembers it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IntegrationRecord {
+    pub integration: Integration,
+    #[serde(default)]
+    pub paused: bool,
+    /// The target's identity when it was first seen.
+    #[serde(default)]
+    pub target: Option<TargetIdentity>,
+    /// The chain of receipts outlives a retired integration.
+    #[serde(default)]
+    pub chain: ChainHead,
+    /// Retired and seen clean: kept for its chain only.
+    #[serde(default)]
+    pub retired: bool,
+}
+
+/// An access id that has ended and never opens again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tombstone {
+    /// How it ended; `None` when it was ended before it was ever known here.
+    pub verdict: Option<Verdict>,
+    /// May be forgotten from then on: orders are not repeated for that long.
+    pub until: Timestamp,
+}
+
+/// The connector's single rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Meta {
+    /// How far the orders of each of the control plane's incarnations are taken.
+    pub cursors: BTreeMap<Incarnation, Position>,
+    /// The incarnation that spoke last.
+    pub control_plane: Option<Incarnation>,
+    pub policy: Policy,
+    pub paused: bool,
+    /// This journal is an old copy: nothing opens until the control plane's standing and a survey agree.
+    pub reconciling: bool,
+    pub clock: Persisted,
+}
+
+/// What comes in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    Order(NumberedOrder),
+    /// What an action came to.
+    Answered {
+        account: AccountId,
+        ticket: Ticket,
+        answer: Answer,
+    },
+    Standing(Standing),
+    /// Accounts that carry our mark, as a survey found them.
+    Surveyed {
+        integration: IntegrationId,
+        sightings: Vec<model::Sighting>,
+        complete: bool,
+    },
+    /// The target's fingerprint, seen at a connection.
+    Identified {
+        integration: IntegrationId,
+        identity: TargetIdentity,
+    },
+    /// Another clock, heard just now.
+    Heard {
+        source: Source,
+        said: Timestamp,
+    },
+    /// The control plane has committed reports through here.
+    ReportsCommitted {
+        through: Position,
+    },
+    /// The journal turned out to be an old copy.
+    JournalIsOld,
+    /// An operator ends an access on the spot.
+    BreakGlass {
+        access: Option<AccessId>,
+        integration: Option<IntegrationId>,
+    },
+    /// Only closing from now on (`Some`), or everything again (`None`).
+    CloseOnly(Option<String>),
+}
+
+/// Everything the rules know.
+pub struct Book {
+    connector: ConnectorId,
+    office: Box<dyn Office>,
+    accounts: BTreeMap<AccountId, AccountRecord>,
+    by_access: BTreeMap<AccessId, AccountId>,
+    tombstones: BTreeMap<AccessId, Tombstone>,
+    integrations: BTreeMap<IntegrationId, IntegrationRecord>,
+    meta: Meta,
+    clock: Clock,
+    last_report: Position,
+    lanes: Lanes,
+    staged: step::Staged,
+    next_batch: u64,
+    close_only: Option<String>,
+    /// A standing that waits until the orders before it are taken.
+    standing: Option<Standing>,
+    /// Integrations surveyed since the journal was found to be old.
+    surveyed: BTreeSet<IntegrationId>,
+    stood: bool,
+    tombs_purged: Timestamp,
+}
+
+impl Book {
+    /// Takes an input at a moment.
+    pub fn handle(&mut self, input: Input, reading: Reading) {
+        let now = self.read_clock(reading);
+        match input {
+            Input::Order(order) => self.take_order(order, now),
+            Input::Answered { account, ticket, answer } => self.take_answer(account, ticket, answer, now),
+            Input::Standing(standing) => self.take_standing(standing, now),
+            Input::Surveyed { integration, sightings, complete } => {
+                self.take_survey(&integration, sightings, complete, now);
+            }
+            Input::Identified { integration, identity } => self.take_identity(&integration, identity, now),
+            Input::Heard { source, said } => self.clock.hear(source, said),
+            Input::ReportsCommitted { through } => self.staged.commit_reports(through.min(self.last_report)),
+            Input::JournalIsOld => self.reconcile(now),
+            Input::BreakGlass { access, integration } => self.break_glass(access, integration, now),
+            Input::CloseOnly(reason) => {
+                self.close_only = reason;
+                self.reconsider_all(now);
+            }
+        }
+        self.wake(now);
+    }
+
+    /// Takes the passing of time.
+    pub fn handle_timeout(&mut self, reading: Reading) {
+        let now = self.read_clock(reading);
+        self.wake(now);
+    }
+
+    /// Returns when [`Self::handle_timeout`] has something to do.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.lanes.wakes_at()
+    }
+
+    /// Returns the rules' time as of the last input.
+    pub const fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn read_clock(&mut self, reading: Reading) -> Timestamp {
+        let could_open = self.clock.may_open().is_ok();
+        let could_delete = self.clock.may_delete();
+        let now = self.clock.read(reading);
+        if could_open != self.clock.may_open().is_ok() || could_delete != self.clock.may_delete() {
+            self.reconsider_all(now);
+        }
+        now
+    }
+
+    fn break_glass(&mut self, access: Option<AccessId>, integration: Option<IntegrationId>, now: Timestamp) {
+        let ids: Vec<AccessId> = self
+            .by_access
+            .iter()
+            .filter(|(id, account)| {
+                access.as_ref().is_none_or(|wanted| wanted == *id)
+                    && integration.as_ref().is_none_or(|wanted| {
+                        self.accounts.get(account).is_some_and(|record| record.account.integration == *wanted)
+                    })
+            })
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in ids {
+            self.end_access(&id, model::EndReason::BreakGlass, now);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Who may work now: a lane per target with few slots, one kept for closing, and a breaker.
+//!
+//! Everything here is forgotten at a restart; nothing is lost by that, since plans are made from records.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{AccountId, IntegrationId, Timestamp};
+
+use crate::action::{Act, Ticket};
+use crate::plan::{Class, Deed};
+use crate::retry::Breaker;
+
+/// Calls that one target gets at a time; one of them only for closing.
+pub const SLOTS: u32 = 8;
+/// Credentials that are made at a time for one target.
+const MINTS: u32 = 16;
+
+/// What is under way for an account.
+#[derive(Debug, Clone)]
+pub(super) struct Flight {
+    pub ticket: Ticket,
+    pub act: Act,
+}
+
+/// How the tries of an account's present deed went.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tries {
+    pub deed: Deed,
+    pub count: u32,
+    pub next: Timestamp,
+}
+
+/// One target's lane.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Lane {
+    pub calls: u32,
+    pub mints: u32,
+    /// What is due, the most urgent first, and then the longest due.
+    pub ready: BTreeSet<(Class, Timestamp, AccountId)>,
+    pub breaker: Breaker,
+}
+
+impl Lane {
+    /// Returns true when an act of this class may begin now.
+    pub(super) fn admits(&self, class: Class, deed: Deed, now: Timestamp) -> bool {
+        if deed == Deed::Mint {
+            return self.mints < MINTS;
+        }
+        let free = match class {
+            Class::Closing => SLOTS,
+            Class::Opening => SLOTS - 1,
+            Class::Housekeeping => SLOTS / 2,
+        };
+        self.calls < free && self.breaker.allows(now)
+    }
+}
+
+/// All lanes, and when each account is to be looked at again.
+#[derive(Debug, Clone, Default)]
+pub struct Lanes {
+    pub(super) lanes: BTreeMap<IntegrationId, Lane>,
+    pub(super) flights: BTreeMap<AccountId, Flight>,
+    pub(super) tries: BTreeMap<AccountId, Tries>,
+    /// Accounts for which this process holds the clear text of the minted credential.
+    pub(super) clear_at_hand: BTreeSet<AccountId>,
+    wakes: BTreeSet<(Timestamp, AccountId)>,
+    wake_of: BTreeMap<AccountId, Timestamp>,
+    ready_of: BTreeMap<AccountId, (IntegrationId, Class, Timestamp)>,
+    last_ticket: u64,
+}
+
+impl Lanes {
+    pub(super) fn starting_at(first_ticket: u64) -> Self {
+        Self { last_ticket: first_ticket, ..Self::default() }
+    }
+
+    pub(super) fn ticket(&mut self) -> Ticket {
+        self.last_ticket = self.last_ticket.wrapping_add(1);
+        Ticket(self.last_ticket)
+    }
+
+    pub(super) fn lane(&mut self, integration: &IntegrationId) -> &mut Lane {
+        self.lanes.entry(integration.clone()).or_default()
+    }
+
+    /// Takes the account off every list.
+    pub(super) fn unlist(&mut self, account: AccountId) {
+        if let Some(at) = self.wake_of.remove(&account) {
+            self.wakes.remove(&(at, account));
+        }
+        if let Some((integration, class, due)) = self.ready_of.remove(&account)
+            && let Some(lane) = self.lanes.get_mut(&integration)
+        {
+            lane.ready.remove(&(class, due, account));
+        }
+    }
+
+    pub(super) fn wake_at(&mut self, account: AccountId, at: Timestamp) {
+        self.unlist(account);
+        self.wakes.insert((at, account));
+        self.wake_of.insert(account, at);
+    }
+
+    pub(super) fn make_ready(
+        &mut self,
+        account: AccountId,
+        integration: &IntegrationId,
+        class: Class,
+        due: Timestamp,
+    ) {
+        self.unlist(account);
+        self.lane(integration).ready.insert((class, due, account));
+        self.ready_of.insert(account, (integration.clone(), class, due));
+    }
+
+    /// Returns the next account whose time has come, and takes it off the list.
+    pub(super) fn woken(&mut self, now: Timestamp) -> Option<AccountId> {
+        let (at, account) = *self.wakes.first()?;
+        (at <= now).then(|| {
+            self.unlist(account);
+            account
+        })
+    }
+
+    /// Returns when the next account or breaker wants attention.
+    pub(super) fn wakes_at(&self) -> Option<Timestamp> {
+        let probes = self
+            .lanes
+            .values()
+            .filter(|lane| !lane.ready.is_empty())
+            .filter_map(|lane| lane.breaker.wakes_at());
+        self.wakes.first().map(|(at, _)| *at).into_iter().chain(probes).min()
+    }
+
+    pub(super) fn began(&mut self, account: AccountId, integration: &IntegrationId, flight: Flight) {
+        let lane = self.lane(integration);
+        if flight.act.is_local() {
+            lane.mints += 1;
+        } else {
+            lane.calls += 1;
+            lane.breaker.began();
+        }
+        self.flights.insert(account, flight);
+    }
+
+    /// Takes the flight of an answer; `None` when the answer is late or repeated.
+    pub(super) fn landed(
+        &mut self,
+        account: AccountId,
+        integration: &IntegrationId,
+        ticket: Ticket,
+    ) -> Option<Flight> {
+        if self.flights.get(&account).is_none_or(|flight| flight.ticket != ticket) {
+            return None;
+        }
+        let flight = self.flights.remove(&account)?;
+        self.leave(integration, &flight.act);
+        Some(flight)
+    }
+
+    pub(super) fn leave(&mut self, integration: &IntegrationId, act: &Act) {
+        let lane = self.lane(integration);
+        if act.is_local() {
+            lane.mints = lane.mints.saturating_sub(1);
+        } else {
+            lane.calls = lane.calls.saturating_sub(1);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What others may see of the book, without changing it.
+
+use model::{AccountId, Code, IntegrationId, Position, Timestamp};
+
+use super::{Book, IntegrationRecord, Meta};
+use crate::account::AccountRecord;
+
+/// How many stand where.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counts {
+    pub accounts: u64,
+    pub opening: u64,
+    pub active: u64,
+    pub interrupted: u64,
+    pub ending: u64,
+    /// Being ended and past their deadline.
+    pub overdue: u64,
+}
+
+/// Why nothing opens now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standstill {
+    pub code: Code,
+    pub detail: String,
+}
+
+impl Book {
+    /// Returns every account's record.
+    pub fn accounts(&self) -> impl Iterator<Item = &AccountRecord> {
+        self.accounts.values()
+    }
+
+    /// Returns one account's record.
+    pub fn account(&self, id: AccountId) -> Option<&AccountRecord> {
+        self.accounts.get(&id)
+    }
+
+    /// Returns every integration, retired ones included.
+    pub fn integrations(&self) -> impl Iterator<Item = &IntegrationRecord> {
+        self.integrations.values()
+    }
+
+    /// Returns one integration.
+    pub fn integration(&self, id: &IntegrationId) -> Option<&IntegrationRecord> {
+        self.integrations.get(id)
+    }
+
+    /// Returns the connector's single rows.
+    pub const fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// Returns the position of the last report made.
+    pub const fn last_report(&self) -> Position {
+        self.last_report
+    }
+
+    /// Returns the number of calls under way.
+    pub fn in_flight(&self) -> usize {
+        self.lanes.flights.len()
+    }
+
+    /// Returns whether a target's breaker holds calls back.
+    pub fn breaker_open(&self, integration: &IntegrationId) -> bool {
+        self.lanes.lanes.get(integration).is_some_and(|lane| lane.breaker.is_open())
+    }
+
+    /// Returns how many accounts of a target wait for a slot.
+    pub fn queued(&self, integration: &IntegrationId) -> usize {
+        self.lanes.lanes.get(integration).map_or(0, |lane| lane.ready.len())
+    }
+
+    /// Returns the next deadline of anything that lives.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let now = self.now();
+        self.accounts.values().flat_map(|record| record.living(now)).map(|access| access.until).min()
+    }
+
+    /// Returns why nothing opens now; `None` when opening is allowed.
+    pub fn standstill(&self) -> Option<Standstill> {
+        let still = |code, detail: &str| Some(Standstill { code, detail: detail.into() });
+        if let Some(reason) = &self.close_only {
+            return still(Code::CLOSE_ONLY, reason);
+        }
+        if self.meta.reconciling {
+            return still(Code::RECONCILING, "the journal is an old copy and is being reconciled");
+        }
+        if let Err(code) = self.clock.may_open() {
+            return still(code, "the clocks of this machine and of the control plane disagree");
+        }
+        if self.meta.paused {
+            return still(Code::PAUSED, "opening is paused");
+        }
+        None
+    }
+}

@@ -1,0 +1,181 @@
+//! What one account needs next. A total function of what is remembered and the time: the path after a
+//! crash is the only path.
+
+use model::{AccessState, Code, Phase, Timestamp};
+
+use crate::account::AccountRecord;
+
+/// What of the surroundings bears on one account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Opening is allowed.
+    pub may_open: bool,
+    /// Deleting is allowed.
+    pub may_delete: bool,
+    /// The clear text of the current credential is at hand (for targets that take no verifier).
+    pub clear_at_hand: bool,
+}
+
+/// How urgent an act is, and which slots it may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// Towards less: before all other work, with a slot of its own.
+    Closing,
+    /// Towards more: for an order not yet completed.
+    Opening,
+    /// Rotation and cleanup.
+    Housekeeping,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    Mint,
+    Open,
+    Converge,
+    Close,
+    Rotate,
+    Delete,
+}
+
+impl Deed {
+    /// Returns the word that the intent is written with.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Mint => "mint",
+            Self::Open => "open",
+            Self::Converge => "converge",
+            Self::Close => "close",
+            Self::Rotate => "rotate",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// What an account needs next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plan {
+    Do(Class, Deed),
+    /// Nothing before then; `None`: nothing until something happens.
+    Wait(Option<Timestamp>),
+}
+
+/// Returns what a settled account needs next, leaving aside when it may be tried.
+pub fn plan(record: &AccountRecord, around: Surroundings, now: Timestamp) -> Plan {
+    let ending = record.ending().next().is_some();
+    let living = record.living(now).next().is_some();
+    match record.phase {
+        Phase::Closing => Plan::Do(Class::Closing, Deed::Close),
+        // What was begun is undone, and what an interruption left behind is seen gone.
+        Phase::Opening if !granting(record, now) => Plan::Do(Class::Closing, Deed::Close),
+        Phase::Absent | Phase::Suspended | Phase::Deleting if ending => Plan::Do(Class::Closing, Deed::Close),
+        Phase::Opening => opening(record, around, now),
+        Phase::Open if !living => Plan::Do(Class::Closing, Deed::Close),
+        Phase::Open => open(record, around, ending, now),
+        Phase::Absent => match wants_opening(record, around, now) {
+            Some(plan) => plan,
+            None => Plan::Wait(next_time(record, now)),
+        },
+        Phase::Suspended => suspended(record, around, now),
+        Phase::Deleting => Plan::Do(Class::Housekeeping, Deed::Delete),
+    }
+}
+
+fn granting(record: &AccountRecord, now: Timestamp) -> bool {
+    record.living(now).any(|access| matches!(access.state, AccessState::Granting { .. }))
+}
+
+fn wants_opening(record: &AccountRecord, around: Surroundings, now: Timestamp) -> Option<Plan> {
+    (around.may_open && record.candidate(now).is_some()).then_some(Plan::Do(Class::Opening, Deed::Mint))
+}
+
+fn opening(record: &AccountRecord, around: Surroundings, now: Timestamp) -> Plan {
+    if !around.may_open {
+        return Plan::Wait(next_time(record, now));
+    }
+    let usable = record.credential.as_ref().is_some_and(|credential| {
+        credential.generation == record.generation && (credential.verifier.is_some() || around.clear_at_hand)
+    });
+    Plan::Do(Class::Opening, if usable { Deed::Open } else { Deed::Mint })
+}
+
+fn open(record: &AccountRecord, around: Surroundings, ending: bool, now: Timestamp) -> Plan {
+    let goal = record.goal(around.may_open, now);
+    let shrinks = ending || !record.held.within(&goal);
+    if shrinks {
+        return Plan::Do(Class::Closing, Deed::Converge);
+    }
+    let grows = record.candidate(now).is_some() && around.may_open;
+    let earlier = record.until(now) < record.marked_until;
+    let stale = record.until(now) != record.marked_until;
+    if grows || (stale && (around.may_open || earlier)) {
+        return Plan::Do(Class::Opening, Deed::Converge);
+    }
+    if record.rotate_asked && around.may_open {
+        return rotation(record, around);
+    }
+    Plan::Wait(next_time(record, now))
+}
+
+fn suspended(record: &AccountRecord, around: Surroundings, now: Timestamp) -> Plan {
+    if !record.delete_asked
+        && let Some(plan) = wants_opening(record, around, now)
+    {
+        return plan;
+    }
+    let cleanup = record.delete_asked || record.cleanup_due.is_some_and(|due| due <= now);
+    if cleanup && around.may_delete {
+        return Plan::Do(Class::Housekeeping, Deed::Delete);
+    }
+    let rotate = record.rotate_asked || record.rotate_due.is_some_and(|due| due <= now);
+    if rotate && around.may_open {
+        return rotation(record, around);
+    }
+    Plan::Wait(next_time(record, now))
+}
+
+fn rotation(record: &AccountRecord, around: Surroundings) -> Plan {
+    let ready = record.credential.as_ref().is_some_and(|credential| {
+        !credential.set
+            && credential.generation == record.generation
+            && (credential.verifier.is_some() || around.clear_at_hand)
+    });
+    Plan::Do(Class::Housekeeping, if ready { Deed::Rotate } else { Deed::Mint })
+}
+
+/// Returns when time alone will change what the account needs.
+fn next_time(record: &AccountRecord, now: Timestamp) -> Option<Timestamp> {
+    let mut times: Vec<Timestamp> = vec![];
+    for access in record.accesses.values() {
+        match &access.state {
+            AccessState::Accepted { .. } => times.extend([access.from, access.until]),
+            AccessState::Granting { since } => {
+                times.extend([access.until, since.plus(crate::account::OPENING_LIMIT)]);
+            }
+            AccessState::Active { .. } | AccessState::Interrupted { .. } => times.push(access.until),
+            AccessState::Ending { .. }
+            | AccessState::Ended { .. }
+            | AccessState::Refused { .. }
+            | AccessState::Failed { .. }
+            | AccessState::Canceled { .. } => {}
+        }
+    }
+    if record.phase == Phase::Suspended {
+        times.extend(record.cleanup_due);
+        times.extend(record.rotate_due);
+    }
+    times.into_iter().filter(|at| *at > now).min()
+}
+
+/// Returns the code with which an order is told that it waits.
+pub const fn waiting_code(paused: bool, close_only: bool, reconciling: bool) -> Option<Code> {
+    if close_only {
+        Some(Code::CLOSE_ONLY)
+    } else if paused {
+        Some(Code::PAUSED)
+    } else if reconciling {
+        Some(Code::RECONCILING)
+    } else {
+        None
+    }
+}
