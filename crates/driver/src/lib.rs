@@ -8,16 +8,24 @@
 //! # The written contract
 //! A driver MUST
 //! - act on an account only by its immutable id, or, where the journal has none, by a mark that verifies
-//!   and names that account; anything else under the name is [`Code::ACCOUNT_FOREIGN`](model::Code);
+//!   and names that account, connector, integration and target. Anything else under the name is not ours:
+//!   opening verbs answer [`Code::ACCOUNT_FOREIGN`](model::Code), `observe` answers *absent*, rungs and
+//!   `delete` leave it alone and succeed, or answer `account_foreign`;
 //! - leave an account shut until [`Target::enable`], whatever crashed before;
-//! - treat what is absent as already closed;
+//! - treat what is absent as already closed, and answer `account_missing` where it was to be opened;
+//! - take away before it refuses: [`Target::grant`] refuses a set with an unknown permission or a vanished
+//!   resource, [`Target::revoke`] never refuses because of one;
 //! - put a deadline on every statement or request, on the server's side where it can;
 //! - quote every name and literal through its one quoting function;
-//! - say [`Certainty::Unknown`](model::Certainty) whenever it is not sure;
-//! - keep statements, names and secrets out of failures and logs above DEBUG;
-//! - need no right in `check` that the verbs do not need, and leave nothing behind.
+//! - say [`Certainty::Unknown`](model::Certainty) whenever it is not sure: *refused* and *not done* promise
+//!   that the account is as it was before the call;
+//! - keep secrets out of failures and logs at every level, statements and account names out of logs above
+//!   DEBUG;
+//! - need no right in `check` that the verbs do not need, and leave nothing behind in `check`, `discover`,
+//!   `observe` and `survey`;
+//! - connect again by itself after its connections were lost.
 //!
-//! [`contract::run`] holds every driver to it.
+//! [`contract::run`] holds every driver to it; `drivers/README.md` tells how to write one.
 
 pub mod contract;
 pub mod credential;

@@ -35,6 +35,8 @@ pub struct Manifest {
     /// Whether a session goes on with rights that its account has lost.
     pub rights_survive_in_sessions: Survival,
     pub credential: CredentialForm,
+    /// Whether shutting the login already voids the credential, so that the ladder need not scramble it.
+    pub shutting_scrambles: bool,
     /// What may outlive a close on this kind of target, whatever the driver does.
     pub residuals: &'static [ResidualVector],
     pub rights: &'static [RightNeeded],

@@ -45,6 +45,7 @@ const SAMPLE: Manifest = Manifest {
     session_expiry: Expiry { class: ExpiryClass::None, note: "" },
     rights_survive_in_sessions: Survival::Never,
     credential: CredentialForm::Clear,
+    shutting_scrambles: false,
     residuals: &[],
     rights: &[],
     names: NameLimits { max_bytes: 63, case: NameCase::Lower },
