@@ -17,7 +17,7 @@ pub const PROTOCOL: u32 = 1;
 /// What no side sends more of. Who reads holds the other side to it.
 pub mod limits {
     /// Bytes of one encoded message.
-    pub const MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+    pub const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
     /// Bytes of a name: whatever is not an id and not prose.
     pub const NAME_BYTES: usize = 256;
     /// Bytes of prose: details, reasons, connection lines.
@@ -32,8 +32,10 @@ pub mod limits {
     pub const PUBLIC_KEYS: usize = 64;
     /// Cursors in a greeting.
     pub const CURSORS: usize = 64;
-    /// Entitlements of an access; its message has its own limit as well.
+    /// Entitlements of an access.
     pub const ENTITLEMENTS: usize = 10_000;
+    /// Bytes of the texts of all entitlements of an access together: a receipt has to hold them twice.
+    pub const ENTITLEMENT_BYTES: usize = 1024 * 1024;
     /// Parts of a resource's path.
     pub const PATH_PARTS: usize = 16;
     /// Resources on a page.
@@ -50,10 +52,8 @@ pub mod limits {
     pub const CONNECTION_LINES: usize = 64;
     /// Examples of one kind of drift.
     pub const EXAMPLES: usize = 100;
-    /// Unknown ids in the verdict on a standing list.
-    pub const UNKNOWN_ACCESSES: usize = 1000;
     /// Bytes of a receipt's statement.
-    pub const RECEIPT_BYTES: usize = 1024 * 1024;
+    pub const RECEIPT_BYTES: usize = 15 * 1024 * 1024;
     /// Bytes of a public key, and of an HPKE encapsulated key. Never fewer, never more.
     pub const KEY_BYTES: usize = 32;
     /// Bytes of a SHA-256. Never fewer, never more.
