@@ -1,0 +1,17 @@
+//! The clock of the developer commands: how long a stage took.
+
+use std::time::{Duration, Instant};
+
+/// A running stopwatch.
+pub(crate) struct Watch(Instant);
+
+impl Watch {
+    pub(crate) fn start() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "this file is the clock of the developer commands")]
+        Self(Instant::now())
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}

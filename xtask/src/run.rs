@@ -1,0 +1,118 @@
+//! Commands that hand over to a program of the workspace: `sim`, `demo`, `bench`.
+
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use anyhow::Context as _;
+use clap::Args;
+use services::install::{self, Need};
+
+use crate::workspace::{Workspace, build_programs, call, cargo, words};
+
+/// What a private PostgreSQL with its client takes.
+const POSTGRES: [Need; 3] = [Need::Postgres15, Need::Psql, Need::Openssl];
+
+#[derive(Args)]
+pub(crate) struct Sim {
+    /// How many worlds.
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) from: u64,
+    /// A fault to plant in the rules, by name: the worlds must catch it.
+    #[arg(long)]
+    pub(crate) fault: Option<String>,
+}
+
+impl Sim {
+    /// The call of cargo. The package has an optimised development profile of its own.
+    pub(crate) fn cargo(&self) -> Command {
+        let mut command = cargo();
+        command
+            .args(["run", "--quiet", "--package", "simulation", "--", "--seeds"])
+            .arg(self.seeds.to_string());
+        command.arg("--from").arg(self.from.to_string());
+        if let Some(fault) = &self.fault {
+            command.arg("--fault").arg(fault);
+        }
+        command
+    }
+
+    pub(crate) fn command(&self) -> anyhow::Result<bool> {
+        become_it(&mut self.cargo())
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct Demo {
+    /// Runs the story unattended; ends with 0 only if every step was seen.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Tells it for machines.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Installs what is missing without asking.
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+impl Demo {
+    pub(crate) fn prepare(&self) -> anyhow::Result<Command> {
+        for need in POSTGRES {
+            install::ensure(need, self.yes)?;
+        }
+        build_programs()?;
+        let mut command = Command::new(Workspace::read()?.program("debug", "demo"));
+        command.args(self.once.then_some("--once")).args(self.json.then_some("--json"));
+        Ok(command)
+    }
+
+    pub(crate) fn command(&self) -> anyhow::Result<bool> {
+        become_it(&mut self.prepare()?)
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct Bench {
+    /// One object a line, for machines.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Only shows that every measurement runs; the figures mean nothing.
+    #[arg(long)]
+    pub(crate) smoke: bool,
+    /// Installs what is missing without asking.
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+impl Bench {
+    pub(crate) fn prepare(&self) -> anyhow::Result<Command> {
+        for need in POSTGRES.into_iter().chain([Need::OpenBao]) {
+            install::ensure(need, self.yes)?;
+        }
+        let profile = if self.smoke {
+            build_programs()?;
+            "debug"
+        } else {
+            // The product as its users build it, then what measures it.
+            let product = ["--package", "tidegate", "--package", "control", "--package", "ctl", "--bins"];
+            call(cargo().args(["build", "--quiet", "--release"]).args(product))?;
+            call(cargo().args(["build", "--quiet", "--release", "--package", "e2e", "--bin", "bench"]))?;
+            "release"
+        };
+        let mut command = Command::new(Workspace::read()?.program(profile, "bench"));
+        command.args(self.json.then_some("--json")).args(self.smoke.then_some("--smoke"));
+        Ok(command)
+    }
+
+    pub(crate) fn command(&self) -> anyhow::Result<bool> {
+        become_it(&mut self.prepare()?)
+    }
+}
+
+/// Turns this process into the command, so that Ctrl-C and the exit code are its own.
+fn become_it(command: &mut Command) -> anyhow::Result<bool> {
+    let words = words(command);
+    Err(command.exec()).with_context(|| format!("start `{words}`"))
+}

@@ -1,0 +1,144 @@
+//! The table of stages and suites: what each is, what it needs, what it runs.
+
+use services::install::Need;
+
+/// A stage or a suite.
+pub(super) struct Stage {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) part: Part,
+    pub(super) needs: &'static [Need],
+    pub(super) steps: &'static [Step],
+}
+
+/// When it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// In every run.
+    Always,
+    /// Only with `--all`, or by name.
+    Long,
+    /// Only by name: what it runs is also in the stage `tests`.
+    Suite,
+}
+
+pub(super) enum Step {
+    Cargo(&'static [&'static str]),
+    /// `cargo test`, counted.
+    Tests(&'static [&'static str]),
+    /// Builds all programs, which the end-to-end tests start.
+    Programs,
+    Floors,
+    Generated,
+    Wire,
+    Docs,
+    Licences,
+    Worlds(u64),
+    Story,
+    Measurements,
+}
+
+const POSTGRES: &[Need] = &[Need::Postgres15, Need::Psql, Need::Openssl];
+
+const fn always(
+    name: &'static str,
+    about: &'static str,
+    needs: &'static [Need],
+    steps: &'static [Step],
+) -> Stage {
+    Stage { name, about, part: Part::Always, needs, steps }
+}
+
+const fn long(
+    name: &'static str,
+    about: &'static str,
+    needs: &'static [Need],
+    steps: &'static [Step],
+) -> Stage {
+    Stage { name, about, part: Part::Long, needs, steps }
+}
+
+const fn suite(
+    name: &'static str,
+    about: &'static str,
+    needs: &'static [Need],
+    steps: &'static [Step],
+) -> Stage {
+    Stage { name, about, part: Part::Suite, needs, steps }
+}
+
+/// In the order in which they run: what is quick to fail comes first.
+pub(super) const STAGES: &[Stage] = &[
+    always("fmt", "the sources are laid out by rustfmt", &[], &[Step::Cargo(&["fmt", "--all", "--check"])]),
+    always("floors", "packages lean only on lower floors", &[], &[Step::Floors]),
+    always("buf", "the wire is linted and breaks no release", &[Need::Buf], &[Step::Wire]),
+    always(
+        "clippy",
+        "no lint is broken",
+        &[],
+        &[Step::Cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])],
+    ),
+    always("gen", "what is generated is as the code says", &[], &[Step::Generated]),
+    always(
+        "tests",
+        "every test that is not long",
+        POSTGRES,
+        &[Step::Programs, Step::Tests(&["--workspace", "--no-fail-fast"])],
+    ),
+    always("docs", "the documentation builds and no link in it is broken", &[], &[Step::Docs]),
+    suite(
+        "rules",
+        "the words and the rules, and their worlds",
+        &[],
+        &[Step::Tests(&["-p", "model", "-p", "rules", "-p", "simulation"])],
+    ),
+    suite("seal", "sealing, marks, receipts", &[], &[Step::Tests(&["-p", "seal"])]),
+    suite("journal", "every journal keeps the one contract", &[], &[Step::Tests(&["-p", "journal"])]),
+    suite("secrets", "secret stores and bindings", &[], &[Step::Tests(&["-p", "secrets"])]),
+    suite(
+        "wire",
+        "the wire, and the agent's link on it",
+        &[],
+        &[Step::Tests(&["-p", "proto"]), Step::Tests(&["-p", "tidegate", "link"])],
+    ),
+    suite(
+        "postgres",
+        "the driver port, and PostgreSQL under its contract",
+        POSTGRES,
+        &[Step::Tests(&["-p", "driver", "-p", "driver-postgres"])],
+    ),
+    suite(
+        "story",
+        "one access from request to receipt",
+        POSTGRES,
+        &[Step::Programs, Step::Tests(&["-p", "e2e", "story"])],
+    ),
+    suite(
+        "secrecy",
+        "no clear secret anywhere",
+        POSTGRES,
+        &[Step::Programs, Step::Tests(&["-p", "e2e", "secrecy"])],
+    ),
+    suite(
+        "ctl",
+        "the control plane and its command line",
+        &[],
+        &[Step::Tests(&["-p", "control", "-p", "ctl"])],
+    ),
+    suite("services", "the private servers of the tests", POSTGRES, &[Step::Tests(&["-p", "services"])]),
+    long("worlds", "the rules in 100,000 made-up worlds", &[], &[Step::Worlds(100_000)]),
+    long("deny", "licences, bans and sources of all dependencies", &[Need::CargoDeny], &[Step::Licences]),
+    long(
+        "long",
+        "the tests that take long or need more",
+        &[Need::Postgres15, Need::Psql, Need::Openssl, Need::OpenBao],
+        &[Step::Programs, Step::Tests(&["--workspace", "--no-fail-fast", "--", "--ignored"])],
+    ),
+    long("demo", "the demo's story, every step seen", POSTGRES, &[Step::Story]),
+    long(
+        "bench",
+        "every measurement once",
+        &[Need::Postgres15, Need::Psql, Need::Openssl, Need::OpenBao],
+        &[Step::Measurements],
+    ),
+];
