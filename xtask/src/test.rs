@@ -126,7 +126,7 @@ impl Runner {
         let words = words(&command);
         let mut child = command.spawn().with_context(|| format!("start `{words}`"))?;
         let Some(out) = child.stdout.take() else { bail!("`{words}` has no output") };
-        let tally = tally::pass_on(out)?;
+        let tally = tally::pass_on(out, std::io::stdout())?;
         let status = child.wait().with_context(|| format!("wait for `{words}`"))?;
         if !status.success() {
             bail!("`{words}` failed: {} tests passed, {} failed", tally.passed, tally.failed);

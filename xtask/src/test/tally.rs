@@ -1,6 +1,6 @@
 //! Counts tests while their output goes by.
 
-use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 
 use anyhow::Context as _;
 
@@ -11,15 +11,14 @@ pub(super) struct Tally {
     pub(super) failed: u64,
 }
 
-/// Prints what the tests say and counts it.
-pub(super) fn pass_on(out: impl Read) -> anyhow::Result<Tally> {
+/// Passes on what the tests say and counts it.
+pub(super) fn pass_on(out: impl Read, mut screen: impl Write) -> anyhow::Result<Tally> {
     let mut tally = Tally::default();
     let mut lines = BufReader::new(out);
     let mut line = vec![];
-    let mut screen = std::io::stdout();
     // By bytes: a test may print what is not UTF-8.
     while lines.read_until(b'\n', &mut line).context("read what the tests say")? > 0 {
-        screen.write_all(&line).context("print what the tests say")?;
+        screen.write_all(&line).context("pass on what the tests say")?;
         if let Some((passed, failed)) = counts(&String::from_utf8_lossy(&line)) {
             tally.passed += passed;
             tally.failed += failed;
@@ -65,6 +64,8 @@ mod tests {
     #[test]
     fn closing_lines_add_up() {
         let text = b"test result: ok. 2 passed; 0 failed; 0 ignored\n\xff\ntest result: ok. 3 passed; 0 failed; 0 ignored";
-        assert_eq!(pass_on(&text[..]).unwrap(), Tally { passed: 5, failed: 0 });
+        let mut screen = vec![];
+        assert_eq!(pass_on(&text[..], &mut screen).unwrap(), Tally { passed: 5, failed: 0 });
+        assert_eq!(screen, text);
     }
 }
