@@ -108,10 +108,12 @@ pub enum Answer {
         sealed: Option<SealedCredential>,
         verifier: Option<Verifier>,
     },
-    /// Opened, converged or rotated, and read back.
+    /// Opened, converged or rotated, and read back. A convergence that could do only a part says why, and
+    /// is read back all the same: what was to be taken away may well be gone.
     Done {
         observed: Observed,
         lines: Vec<ConnectionLine>,
+        failure: Option<Failure>,
     },
     Closed(Climb),
     Deleted {

@@ -45,14 +45,17 @@ pub fn take(
                 Some(Credential { generation: *generation, sealed, verifier, set: false, lines: vec![] });
             Outcome::Done
         }
-        (Act::Open { .. } | Act::Converge { .. } | Act::Rotate { .. }, Answer::Done { observed, lines }) => {
+        (
+            Act::Open { .. } | Act::Converge { .. } | Act::Rotate { .. },
+            Answer::Done { observed, lines, failure },
+        ) => {
             if let Some(credential) = record.credential.as_mut() {
                 credential.lines = lines;
             }
             if matches!(act, Act::Rotate { .. }) {
                 rotated(record, &observed, policy, now, effects)
             } else {
-                held(record, act, &observed, now, effects)
+                held(record, act, &observed, failure, now, effects)
             }
         }
         (Act::Close { .. }, Answer::Closed(climb)) => closed(record, climb, policy, now, effects),
@@ -82,6 +85,7 @@ fn held(
     record: &mut AccountRecord,
     act: &Act,
     observed: &Observed,
+    failure: Option<Failure>,
     now: Timestamp,
     effects: &mut Effects,
 ) -> Outcome {
@@ -99,10 +103,9 @@ fn held(
         if record.phase == Phase::Open {
             seen(record, observed, now, effects);
         }
-        return Outcome::Again(Failure::unknown(
-            Code::ACCOUNT_MISSING,
-            "the account was not there when it was read back",
-        ));
+        let missing =
+            Failure::unknown(Code::ACCOUNT_MISSING, "the account was not there when it was read back");
+        return Outcome::Again(failure.unwrap_or(missing));
     };
     if !recognise(record, found) {
         return Outcome::Again(Failure::refused(
@@ -115,6 +118,15 @@ fn held(
         return Outcome::Done;
     }
     record.held = found.entitlements.clone();
+    if let Some(failure) = failure {
+        note_failure(record, &failure, now, effects);
+        let held = record.held.clone();
+        interrupt(record, now, effects, |access| !access.entitlements.within(&held));
+        if found.entitlements.within(wanted) {
+            end_proven(record, observed, now, effects);
+        }
+        return Outcome::Again(failure);
+    }
     if found.login == Login::Shut || !wanted.within(&found.entitlements) {
         return Outcome::Again(Failure::unknown(
             Code::TARGET_FAULT,
@@ -139,6 +151,28 @@ fn held(
         ))
     } else {
         Outcome::Done
+    }
+}
+
+/// Takes what a failure tells: a call without an answer may still land, and a refusal ends what is being
+/// granted.
+fn note_failure(record: &mut AccountRecord, failure: &Failure, now: Timestamp, effects: &mut Effects) {
+    note_doubt(record, failure, now);
+    if failure.certainty != Certainty::Refused {
+        return;
+    }
+    let granting: Vec<_> = record
+        .accesses
+        .values()
+        .filter(|access| matches!(access.state, AccessState::Granting { .. }))
+        .map(|access| access.id.clone())
+        .collect();
+    for id in granting {
+        if record.end(&id, EndReason::NotOpened(failure.code.clone()), now)
+            && let Some(access) = record.accesses.get(&id)
+        {
+            effects.access(record, access, Some(failure.clone()), now);
+        }
     }
 }
 
@@ -409,31 +443,16 @@ fn failed(
     now: Timestamp,
     effects: &mut Effects,
 ) -> Outcome {
-    if failure.certainty == Certainty::Unknown && !act.is_local() {
-        record.unsure_until = Some(now.plus(LANDS_WITHIN));
-    }
-    record.failure = Some(failure.clone());
     match act {
         Act::Close { .. } => return not_closed(record, false, failure, now, effects),
-        Act::Open { .. } | Act::Converge { .. } | Act::Mint { .. }
-            if failure.certainty == Certainty::Refused =>
-        {
-            let granting: Vec<_> = record
-                .accesses
-                .values()
-                .filter(|access| matches!(access.state, AccessState::Granting { .. }))
-                .map(|access| access.id.clone())
-                .collect();
-            for id in granting {
-                if record.end(&id, EndReason::NotOpened(failure.code.clone()), now)
-                    && let Some(access) = record.accesses.get(&id)
-                {
-                    effects.access(record, access, Some(failure.clone()), now);
-                }
-            }
+        // Nothing of a minting leaves the agent: no doubt about the target comes from it.
+        Act::Mint { .. } if failure.certainty == Certainty::Unknown => record.failure = Some(failure.clone()),
+        Act::Mint { .. } | Act::Open { .. } | Act::Converge { .. } => {
+            note_failure(record, &failure, now, effects)
         }
         Act::Delete { .. } => {
             // The account is shut either way; a person decides about what it owns.
+            note_doubt(record, &failure, now);
             record.phase = Phase::Suspended;
             if failure.certainty == Certainty::Refused {
                 record.cleanup_due = Some(now.plus(CLEANUP_AGAIN));
@@ -441,13 +460,16 @@ fn failed(
                 effects.account(record, now);
             }
         }
-        Act::Open { .. }
-        | Act::Converge { .. }
-        | Act::Mint { .. }
-        | Act::Rotate { .. }
-        | Act::Observe { .. } => {}
+        Act::Rotate { .. } | Act::Observe { .. } => note_doubt(record, &failure, now),
     }
     Outcome::Again(failure)
+}
+
+fn note_doubt(record: &mut AccountRecord, failure: &Failure, now: Timestamp) {
+    if failure.certainty == Certainty::Unknown {
+        record.unsure_until = Some(now.plus(LANDS_WITHIN));
+    }
+    record.failure = Some(failure.clone());
 }
 
 /// Takes what was seen of an account outside an act: what is missing interrupts, what exceeds is a duty.

@@ -249,6 +249,10 @@ impl Book {
             };
             self.add_account(AccountRecord::new(made, order.grantee.key.clone(), now));
         }
+        // What an account rebuilt from its mark holds already is not taken away first.
+        let kept = self.accounts.get(&account).is_some_and(|record| {
+            record.phase == Phase::Open && order.from <= now && order.entitlements.within(&record.held)
+        });
         let access = Access {
             id: id.clone(),
             revision: order.revision,
@@ -256,7 +260,11 @@ impl Book {
             from: order.from,
             until: order.until,
             ordered: Some(ordered),
-            state: AccessState::Accepted { since: now },
+            state: if kept {
+                AccessState::Granting { since: now }
+            } else {
+                AccessState::Accepted { since: now }
+            },
         };
         if let Some(record) = self.edit(account) {
             record.key = order.grantee.key;

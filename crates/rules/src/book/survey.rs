@@ -4,8 +4,8 @@
 
 use model::mark::Mark;
 use model::{
-    Access, AccessId, AccessState, Account, AccountId, Code, IntegrationId, MarkState, Observed, Ownership,
-    Phase, Revision, Sighting, TargetIdentity, Timestamp,
+    Access, AccessId, AccessState, Account, AccountId, Code, IntegrationId, Login, MarkState, Observed,
+    Ownership, Phase, Revision, Sighting, TargetIdentity, Timestamp,
 };
 
 use super::Book;
@@ -107,6 +107,7 @@ impl Book {
         }
         let mut effects = Effects::default();
         if let Some(record) = self.edit(id) {
+            adopt(record, &observed, now);
             answer::seen(record, &observed, now, &mut effects);
         }
         self.staged.tell(effects);
@@ -155,5 +156,29 @@ impl Book {
         }
         self.add_account(record);
         self.consider(id, now);
+    }
+}
+
+/// An order came before the survey that finds its account open: a journal was lost between the two. What is
+/// held already is not taken away first.
+fn adopt(record: &mut AccountRecord, observed: &Observed, now: Timestamp) {
+    let Some(found) = observed.account.as_deref() else { return };
+    let MarkState::Valid(mark) = &found.mark else { return };
+    if record.phase != Phase::Absent || found.login != Login::Open || record.candidate(now).is_none() {
+        return;
+    }
+    record.phase = Phase::Open;
+    record.account.name = found.name.clone();
+    record.account.immutable = Some(found.immutable.clone());
+    record.held = found.entitlements.clone();
+    record.marked_until = mark.draft.until;
+    for access in record.accesses.values_mut() {
+        let begun = access.from <= now && now < access.until;
+        if matches!(access.state, AccessState::Accepted { .. })
+            && begun
+            && access.entitlements.within(&record.held)
+        {
+            access.state = AccessState::Granting { since: now };
+        }
     }
 }
