@@ -2,7 +2,7 @@
 //!
 //! Promises that a sealed text opens only in the place it was sealed for: a credential for one access,
 //! account, grantee and generation; an admin secret for one integration, driver kind, host and TLS floor.
-//! Who sealed it is not proven (see [`hpke`](crate::hpke)); that a key is the grantee's own is left to
+//! Who sealed it is not proven (see [`hpke`]); that a key is the grantee's own is left to
 //! whoever pins it. The port is not part of a reference's binding: the pin on first use holds it.
 //!
 //! # What is bound
