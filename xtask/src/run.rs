@@ -23,6 +23,9 @@ pub(crate) struct Sim {
     /// A fault to plant in the rules, by name: the worlds must catch it.
     #[arg(long)]
     pub(crate) fault: Option<String>,
+    /// How many lines of a failing story to print, its last ones.
+    #[arg(long)]
+    pub(crate) lines: Option<usize>,
 }
 
 impl Sim {
@@ -35,6 +38,9 @@ impl Sim {
         command.arg("--from").arg(self.from.to_string());
         if let Some(fault) = &self.fault {
             command.arg("--fault").arg(fault);
+        }
+        if let Some(lines) = self.lines {
+            command.arg("--lines").arg(lines.to_string());
         }
         command
     }

@@ -105,7 +105,7 @@ impl Runner {
                 call(self.here(&mut deny)).map(|()| true)
             }
             Step::Worlds(seeds) => {
-                let sim = Sim { seeds: *seeds, from: 0, fault: None };
+                let sim = Sim { seeds: *seeds, from: 0, fault: None, lines: None };
                 call(self.here(&mut sim.cargo())).map(|()| true)
             }
             Step::Story => {

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -28,7 +27,6 @@ pub(crate) fn within(span: Duration, command: &mut Command, input: &str) -> anyh
     let scratch = Folder::fresh("run", RunAs::Caller)?;
     let (out, err) = (scratch.path().join("out"), scratch.path().join("err"));
     let mut child = command
-        .process_group(0)
         .stdin(Stdio::piped())
         .stdout(File::create(&out).context("make a file for the output")?)
         .stderr(File::create(&err).context("make a file for the output")?)

@@ -1,8 +1,7 @@
 //! Debian packages, installed so that they start nothing and make no cluster of their own.
 
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -15,8 +14,20 @@ use crate::runas::is_root;
 pub(super) const POSTGRES: &[&str] = &["postgresql-15", "postgresql"];
 pub(super) const PSQL: &[&str] = &["postgresql-client-15", "postgresql-client"];
 
-const POLICY: &str = "/usr/sbin/policy-rc.d";
-const POLICY_TEXT: &str = "#!/bin/sh\n# Made by tidegate's `services` for one installation: no package starts a service. Safe to remove.\nexit 101\n";
+/// Installs a package while a policy keeps every service from starting. The policy is removed again by the shell, which
+/// also goes on when we are interrupted: neither it nor a half installed package is left behind. A policy of the
+/// machine's own stays as it is; one that we left when the shell was killed is taken over.
+const SCRIPT: &str = r#"
+policy=/usr/sbin/policy-rc.d
+mark='# Made by the private servers of tidegate for one installation. Safe to remove.'
+if (set -C; printf '#!/bin/sh\n%s\nexit 101\n' "$mark" >"$policy") 2>/dev/null || grep -qsxF "$mark" "$policy"; then
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 1' HUP INT TERM
+    chmod 755 "$policy"
+fi
+apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold "$1"
+"#;
+
 const CLUSTER_CONF: &str = "/etc/postgresql-common/createcluster.conf";
 const CLUSTER_TEXT: &str = "# Made before PostgreSQL was installed for private servers: no cluster of the machine.\ncreate_main_cluster = false\n";
 const CLUSTERS: &str = "/etc/postgresql";
@@ -36,70 +47,24 @@ pub(super) fn install(packages: &[&str]) -> anyhow::Result<()> {
     let Some(package) = packages.iter().find(known) else {
         bail!("the machine's package sources have none of these: {}", packages.join(", "));
     };
-    let _nothing_starts = Guard::set()?;
     let clusters = clusters();
     if package.starts_with("postgresql") {
         forbid_main_cluster()?;
     }
-    apt(
-        "apt-get",
-        &[
-            "install",
-            "-q",
-            "-y",
-            "--no-install-recommends",
-            "-o",
-            "DPkg::Lock::Timeout=600",
-            "-o",
-            "Dpkg::Options::=--force-confold",
-            package,
-        ],
-    )?;
+    apt("sh", &["-c", SCRIPT, "install", package])?;
     drop_new_clusters(&clusters)
 }
 
 fn apt(program: &str, words: &[&str]) -> anyhow::Result<()> {
     let mut command = Command::new(program);
+    // In a group of its own: Ctrl-C must not tear a package apart.
     command
         .args(words)
+        .process_group(0)
         .env("DEBIAN_FRONTEND", "noninteractive")
         .env("UCF_FORCE_CONFFOLD", "1")
         .env("LC_ALL", "C");
     run::within(PATIENCE, &mut command, "").map(drop)
-}
-
-/// Keeps packages from starting services while it lives.
-struct Guard {
-    ours: bool,
-}
-
-impl Guard {
-    fn set() -> anyhow::Result<Self> {
-        match OpenOptions::new().write(true).create_new(true).mode(0o755).open(POLICY) {
-            Ok(mut file) => {
-                file.write_all(POLICY_TEXT.as_bytes()).with_context(|| format!("write {POLICY}"))?;
-                Ok(Self { ours: true })
-            }
-            Err(fault) if fault.kind() == ErrorKind::AlreadyExists => {
-                // One that we left when we were killed is ours to remove; any other is the machine's own.
-                let ours = fs::read_to_string(POLICY).is_ok_and(|text| text == POLICY_TEXT);
-                Ok(Self { ours })
-            }
-            Err(fault) => Err(fault).with_context(|| format!("make {POLICY}")),
-        }
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        if self.ours
-            && let Err(fault) = fs::remove_file(POLICY)
-        {
-            say(&format!(
-                "could not remove {POLICY}, which keeps services from starting: remove it by hand ({fault})"
-            ));
-        }
-    }
 }
 
 /// Says that no cluster is to be made with the packages, unless the machine has its own word on that.
