@@ -101,7 +101,8 @@ impl Runner {
             }
             Step::Licences => {
                 let mut deny = Command::new(install::ensure(Need::CargoDeny, self.yes)?);
-                deny.args(["check", "licenses", "bans", "sources"]).stdin(Stdio::null());
+                deny.args(["--workspace", "--locked", "check", "licenses", "bans", "sources"])
+                    .stdin(Stdio::null());
                 call(self.here(&mut deny)).map(|()| true)
             }
             Step::Worlds(seeds) => {
