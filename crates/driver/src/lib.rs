@@ -48,7 +48,7 @@ use seal::mark::MarkKeys;
 
 pub use manifest::Manifest;
 pub use settings::{ConfigFault, Settings};
-pub use sink::{ResourceSink, SightingSink};
+pub use sink::{Resource, ResourceSink, SightingSink};
 
 /// The admin credential of a target, by key (`username`, `password`, …), as the secret store gave it.
 #[derive(Debug)]
