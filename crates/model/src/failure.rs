@@ -132,6 +132,8 @@ codes! {
     ORDER_MALFORMED = "order_malformed";
     /// The id has ended and never opens again.
     ID_ENDED = "id_ended";
+    /// A report cannot be put on the wire; it is in the journal.
+    REPORT_UNSENDABLE = "report_unsendable";
 }
 
 impl Code {
