@@ -25,5 +25,7 @@ impl Generator {
     }
 }
 
-pub(super) const GENERATORS: &[Generator] =
-    &[Generator { program: "descriptor", args: &[], output: Output::File("proto/descriptor/current.binpb") }];
+pub(super) const GENERATORS: &[Generator] = &[
+    Generator { program: "descriptor", args: &[], output: Output::File("proto/descriptor/current.binpb") },
+    Generator { program: "tidegate-control", args: &["openapi"], output: Output::File("control/openapi.json") },
+];
