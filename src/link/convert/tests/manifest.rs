@@ -44,6 +44,7 @@ static MANIFEST: Manifest = Manifest {
     login_expiry: Expiry { class: ExpiryClass::Coarse { step_secs: 60 }, note: "By the minute." },
     session_expiry: Expiry { class: ExpiryClass::None, note: "Not." },
     rights_survive_in_sessions: Survival::Below { major: 16 },
+    shutting_scrambles: false,
     credential: CredentialForm::Verifier { kind: "SCRAM-SHA-256" },
     residuals: &[ResidualVector {
         kind: ResidualKind::ScheduledJob,
