@@ -27,6 +27,7 @@ pub enum Need {
     Postgres15,
     /// The command line client `psql`.
     Psql,
+    /// The command that makes certificates.
     Openssl,
     /// The linter of the wire.
     Buf,
@@ -37,6 +38,7 @@ pub enum Need {
 }
 
 impl Need {
+    /// Every need, in the order in which they are told.
     pub const ALL: [Self; 6] =
         [Self::Postgres15, Self::Psql, Self::Openssl, Self::Buf, Self::OpenBao, Self::CargoDeny];
 

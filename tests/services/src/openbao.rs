@@ -77,6 +77,7 @@ impl OpenBao {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// The port it listens on.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -96,10 +97,12 @@ impl OpenBao {
         self.keeper.server()
     }
 
+    /// The server's folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
+    /// What the server said.
     pub fn log_file(&self) -> PathBuf {
         self.folder.path().join("server.log")
     }

@@ -97,14 +97,17 @@ impl Postgres {
         HOST.to_string()
     }
 
+    /// The port it listens on, the same for its whole life.
     pub fn port(&self) -> u16 {
         self.port
     }
 
+    /// The administrator's name.
     pub fn superuser(&self) -> &str {
         SUPERUSER
     }
 
+    /// The administrator's password.
     pub fn password(&self) -> &str {
         &self.password
     }
@@ -124,6 +127,7 @@ impl Postgres {
         self.folder.path()
     }
 
+    /// The cluster's own folder.
     pub fn data_dir(&self) -> PathBuf {
         self.folder.path().join("data")
     }

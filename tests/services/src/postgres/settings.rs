@@ -26,7 +26,9 @@ pub enum LogStatement {
 pub struct Options {
     /// The folder of the programs; the usual search when empty.
     pub bin_dir: Option<PathBuf>,
+    /// What goes to the server's log.
     pub log_statement: LogStatement,
+    /// How many sessions at once.
     pub max_connections: u16,
     /// Off makes writing fast and a power cut deadly: for tests that do not measure.
     pub fsync: bool,
