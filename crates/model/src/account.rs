@@ -72,8 +72,9 @@ impl Account {
 
 /// An account that a driver is to find on the target.
 ///
-/// With an immutable id, that id is the account, whatever its name and mark say now. Without one, the
-/// account is the one of that name *if* its mark verifies and carries `id`.
+/// With an immutable id, that id is the account, whatever its name and mark say now. Without one, or when
+/// no account has that id any more, the account is the one of that name *if* its mark verifies and carries
+/// `id`: an opening whose answer was lost may have made it anew after somebody had dropped the old one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AccountRef {
     pub id: AccountId,

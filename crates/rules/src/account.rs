@@ -37,6 +37,34 @@ pub struct Intent {
     pub since: Timestamp,
 }
 
+/// Until when calls without an answer may still land.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Unsure {
+    /// Such as open or add something: nothing is proven ended before.
+    pub growing: Option<Timestamp>,
+    /// Such as take something away: nothing is opened anew before, lest they hit it.
+    pub shrinking: Option<Timestamp>,
+}
+
+impl Unsure {
+    /// A call of this kind may land until then.
+    pub fn note(&mut self, closes: bool, until: Timestamp) {
+        let field = if closes { &mut self.shrinking } else { &mut self.growing };
+        *field = (*field).max(Some(until));
+    }
+
+    /// Returns until when nothing is proven ended.
+    pub fn proves_after(&self, now: Timestamp) -> Option<Timestamp> {
+        self.growing.filter(|until| now < *until)
+    }
+
+    /// Returns until when nothing is opened anew.
+    pub fn opens_after(&self, now: Timestamp) -> Option<Timestamp> {
+        self.growing.max(self.shrinking).filter(|until| now < *until)
+    }
+}
+
 /// One account as the journal remembers it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountRecord {
@@ -61,9 +89,9 @@ pub struct AccountRecord {
     pub marked_until: Option<Timestamp>,
     #[serde(default)]
     pub intent: Option<Intent>,
-    /// A call whose answer did not come may still land until then: nothing is proven before.
+    /// Calls whose answer did not come and that may still land.
     #[serde(default)]
-    pub unsure_until: Option<Timestamp>,
+    pub unsure: Unsure,
     #[serde(default)]
     pub last_revoked: Option<Timestamp>,
     #[serde(default)]
@@ -97,7 +125,7 @@ impl AccountRecord {
             mark: Revision(now.as_millis().unsigned_abs()),
             marked_until: None,
             intent: None,
-            unsure_until: None,
+            unsure: Unsure::default(),
             last_revoked: None,
             cleanup_due: None,
             rotate_due: None,
@@ -109,10 +137,11 @@ impl AccountRecord {
     }
 
     /// Brings the accesses to what the time says. Only towards less: a deadline crossed is a duty to close.
-    pub fn settle(&mut self, now: Timestamp) -> Vec<AccessId> {
+    /// `sure`: what this memory has not begun was not begun; an old journal cannot say that.
+    pub fn settle(&mut self, sure: bool, now: Timestamp) -> Vec<AccessId> {
         let mut changed = vec![];
         for access in self.accesses.values_mut() {
-            if let Some(next) = settled(access, now) {
+            if let Some(next) = settled(access, sure, now) {
                 access.state = next;
                 changed.push(access.id.clone());
             }
@@ -120,12 +149,15 @@ impl AccountRecord {
         changed
     }
 
-    /// Ends an access that is not ended yet. One that was never begun ends at once.
-    pub fn end(&mut self, id: &AccessId, reason: EndReason, now: Timestamp) -> bool {
+    /// Ends an access that is not ended yet. One that was surely never begun ends at once.
+    pub fn end(&mut self, id: &AccessId, reason: EndReason, sure: bool, now: Timestamp) -> bool {
         let Some(access) = self.accesses.get_mut(id) else { return false };
         let next = match &access.state {
-            AccessState::Accepted { .. } => never_begun(&reason, now),
-            AccessState::Granting { .. } | AccessState::Active { .. } | AccessState::Interrupted { .. } => {
+            AccessState::Accepted { .. } if sure => never_begun(&reason, now),
+            AccessState::Accepted { .. }
+            | AccessState::Granting { .. }
+            | AccessState::Active { .. }
+            | AccessState::Interrupted { .. } => {
                 AccessState::Ending { reason, contained: false, attempts: 0, since: now }
             }
             // Ending or terminal: the first reason stands.
@@ -258,12 +290,12 @@ fn never_begun(reason: &EndReason, now: Timestamp) -> AccessState {
 }
 
 /// What the time makes of an access; `None` when nothing.
-fn settled(access: &Access, now: Timestamp) -> Option<AccessState> {
+fn settled(access: &Access, sure: bool, now: Timestamp) -> Option<AccessState> {
     use model::Code;
     let expired = now >= access.until;
     match &access.state {
-        AccessState::Accepted { .. } if expired => Some(never_begun(&EndReason::Deadline, now)),
-        AccessState::Granting { .. } if expired => Some(AccessState::Ending {
+        AccessState::Accepted { .. } if expired && sure => Some(never_begun(&EndReason::Deadline, now)),
+        AccessState::Accepted { .. } | AccessState::Granting { .. } if expired => Some(AccessState::Ending {
             reason: EndReason::Deadline,
             contained: false,
             attempts: 0,

@@ -2,7 +2,7 @@
 
 use model::observed::Present;
 use model::{
-    AccessState, Certainty, Code, Deed, EndReason, Failure, ImmutableId, Login, MarkState, Observed, Phase,
+    AccessId, AccessState, Certainty, Code, Deed, EndReason, Failure, Login, MarkState, Observed, Phase,
     Policy, Residual, Span, Timestamp, Verdict,
 };
 
@@ -70,15 +70,16 @@ pub fn take(
     }
 }
 
-/// Takes the immutable id of what was seen. Another id under our name is not our account.
+/// Takes the immutable id of what was seen. Another id under our name is our account made anew if its mark
+/// says so, and not ours if not.
 fn recognise(record: &mut AccountRecord, found: &Present) -> bool {
-    match &record.account.immutable {
-        Some(known) => *known == found.immutable,
-        None => {
-            record.account.immutable = Some(ImmutableId(found.immutable.0.clone()));
-            true
-        }
+    let proven = matches!(&found.mark, MarkState::Valid(mark) if mark.draft.account == record.account.id);
+    let known = record.account.immutable.as_ref().is_none_or(|known| *known == found.immutable);
+    if !known && !proven {
+        return false;
     }
+    record.account.immutable = Some(found.immutable.clone());
+    true
 }
 
 fn held(
@@ -119,12 +120,10 @@ fn held(
     }
     record.held = found.entitlements.clone();
     if let Some(failure) = failure {
-        note_failure(record, &failure, now, effects);
+        note_failure(record, act, &failure, now, effects);
         let held = record.held.clone();
         interrupt(record, now, effects, |access| !access.entitlements.within(&held));
-        if found.entitlements.within(wanted) {
-            end_proven(record, observed, now, effects);
-        }
+        end_proven(record, observed, now, effects);
         return Outcome::Again(failure);
     }
     if found.login == Login::Shut || !wanted.within(&found.entitlements) {
@@ -138,26 +137,25 @@ fn held(
         if let Some(credential) = record.credential.as_mut() {
             credential.set = credential.generation == *generation;
         }
+        // Whoever asked for a new credential has one now.
+        record.rotate_asked = false;
     }
     record.marked_until = until;
     record.failure = None;
     activate(record, observed, now, effects);
-    if found.entitlements.within(wanted) {
-        end_proven(record, observed, now, effects)
-    } else if record.ending().next().is_some() {
-        Outcome::Again(Failure::unknown(
-            Code::TARGET_FAULT,
-            "the target still shows rights that were taken away",
-        ))
-    } else {
-        Outcome::Done
-    }
+    end_proven(record, observed, now, effects)
 }
 
 /// Takes what a failure tells: a call without an answer may still land, and a refusal ends what is being
 /// granted.
-fn note_failure(record: &mut AccountRecord, failure: &Failure, now: Timestamp, effects: &mut Effects) {
-    note_doubt(record, failure, now);
+fn note_failure(
+    record: &mut AccountRecord,
+    act: &Act,
+    failure: &Failure,
+    now: Timestamp,
+    effects: &mut Effects,
+) {
+    note_doubt(record, act, failure, now);
     if failure.certainty != Certainty::Refused {
         return;
     }
@@ -168,7 +166,7 @@ fn note_failure(record: &mut AccountRecord, failure: &Failure, now: Timestamp, e
         .map(|access| access.id.clone())
         .collect();
     for id in granting {
-        if record.end(&id, EndReason::NotOpened(failure.code.clone()), now)
+        if record.end(&id, EndReason::NotOpened(failure.code.clone()), true, now)
             && let Some(access) = record.accesses.get(&id)
         {
             effects.access(record, access, Some(failure.clone()), now);
@@ -211,35 +209,41 @@ fn end_proven(
     now: Timestamp,
     effects: &mut Effects,
 ) -> Outcome {
-    if record.ending().next().is_none() {
+    // The last access of an account ends on the ladder, not here.
+    if record.ending().next().is_none() || record.living(now).next().is_none() {
         return Outcome::Done;
     }
     if let Some(outcome) = unsure(record, now) {
         return outcome;
     }
-    end_all(record, observed, now, effects);
+    // What an access may have beyond those that live now must be gone; what the call asked for is no measure,
+    // since the access may have been ended while it was under way.
+    let others = record.goal(true, now);
+    let held = record.held.clone();
+    let gone: Vec<_> = record
+        .ending()
+        .filter(|access| access.entitlements.minus(&others).both(&held).is_empty())
+        .map(|access| access.id.clone())
+        .collect();
+    end_all(record, gone, observed, now, effects);
     Outcome::Done
 }
 
-fn unsure(record: &mut AccountRecord, now: Timestamp) -> Option<Outcome> {
-    match record.unsure_until {
-        Some(until) if now < until => Some(Outcome::Again(
-            Failure::not_done(
-                Code::TIMED_OUT,
-                "an earlier call may still land: looking again after its deadline",
-            )
-            .with_retry(model::Retry::After(until.since(now))),
-        )),
-        _ => {
-            record.unsure_until = None;
-            None
-        }
-    }
+fn unsure(record: &AccountRecord, now: Timestamp) -> Option<Outcome> {
+    let until = record.unsure.proves_after(now)?;
+    let why = "an earlier call may still land: looking again after its deadline";
+    let failure = Failure::not_done(Code::TIMED_OUT, why).with_retry(model::Retry::After(until.since(now)));
+    Some(Outcome::Again(failure))
 }
 
-/// Every access that is being ended has been seen ended.
-fn end_all(record: &mut AccountRecord, observed: &Observed, now: Timestamp, effects: &mut Effects) {
-    let ids: Vec<_> = record.ending().map(|access| access.id.clone()).collect();
+/// These accesses have been seen ended.
+fn end_all(
+    record: &mut AccountRecord,
+    ids: Vec<AccessId>,
+    observed: &Observed,
+    now: Timestamp,
+    effects: &mut Effects,
+) {
     for id in ids {
         let Some(access) = record.accesses.get_mut(&id) else { continue };
         let AccessState::Ending { reason, .. } = access.state.clone() else { continue };
@@ -275,6 +279,9 @@ fn closed(
     effects: &mut Effects,
 ) -> Outcome {
     let reason = climb.reason().cloned();
+    if climb.is_in_doubt() {
+        record.unsure.note(true, now.plus(LANDS_WITHIN));
+    }
     let observed = match &climb.observed {
         Ok(observed) if proves_closed(record, observed) => observed.clone(),
         _ => {
@@ -302,7 +309,8 @@ fn closed(
     record.marked_until = None;
     record.failure = None;
     let unremembered = record.accesses.is_empty() && was_living;
-    end_all(record, &observed, now, effects);
+    let ending = record.ending().map(|access| access.id.clone()).collect();
+    end_all(record, ending, &observed, now, effects);
     if unremembered {
         let deed = Deed::Ended {
             verdict: Verdict::Revoked,
@@ -323,10 +331,7 @@ fn proves_closed(record: &AccountRecord, observed: &Observed) -> bool {
     let Some(found) = observed.account.as_deref() else { return true };
     match record.account.ownership {
         model::Ownership::Borrowed => found.entitlements.is_empty(),
-        model::Ownership::Owned => {
-            observed.is_closed()
-                && record.account.immutable.as_ref().is_none_or(|known| *known == found.immutable)
-        }
+        model::Ownership::Owned => observed.is_closed(),
     }
 }
 
@@ -337,9 +342,6 @@ fn not_closed(
     now: Timestamp,
     effects: &mut Effects,
 ) -> Outcome {
-    if failure.certainty == Certainty::Unknown {
-        record.unsure_until = Some(now.plus(LANDS_WITHIN));
-    }
     record.phase = Phase::Closing;
     note_attempt(record, contained, Some(&failure), now, effects);
     record.failure = Some(failure.clone());
@@ -385,7 +387,8 @@ fn rotated(
     now: Timestamp,
     effects: &mut Effects,
 ) -> Outcome {
-    if observed.is_absent() {
+    // Dropped or shut by somebody meanwhile: a new credential of it is of no use to anybody.
+    if observed.is_absent() || (record.phase == Phase::Open && observed.is_shut()) {
         seen(record, observed, now, effects);
         return Outcome::Done;
     }
@@ -444,15 +447,18 @@ fn failed(
     effects: &mut Effects,
 ) -> Outcome {
     match act {
-        Act::Close { .. } => return not_closed(record, false, failure, now, effects),
+        Act::Close { .. } => {
+            note_doubt(record, act, &failure, now);
+            return not_closed(record, false, failure, now, effects);
+        }
         // Nothing of a minting leaves the agent: no doubt about the target comes from it.
         Act::Mint { .. } if failure.certainty == Certainty::Unknown => record.failure = Some(failure.clone()),
         Act::Mint { .. } | Act::Open { .. } | Act::Converge { .. } => {
-            note_failure(record, &failure, now, effects)
+            note_failure(record, act, &failure, now, effects)
         }
         Act::Delete { .. } => {
             // The account is shut either way; a person decides about what it owns.
-            note_doubt(record, &failure, now);
+            note_doubt(record, act, &failure, now);
             record.phase = Phase::Suspended;
             if failure.certainty == Certainty::Refused {
                 record.cleanup_due = Some(now.plus(CLEANUP_AGAIN));
@@ -460,14 +466,14 @@ fn failed(
                 effects.account(record, now);
             }
         }
-        Act::Rotate { .. } | Act::Observe { .. } => note_doubt(record, &failure, now),
+        Act::Rotate { .. } | Act::Observe { .. } => note_doubt(record, act, &failure, now),
     }
     Outcome::Again(failure)
 }
 
-fn note_doubt(record: &mut AccountRecord, failure: &Failure, now: Timestamp) {
+fn note_doubt(record: &mut AccountRecord, act: &Act, failure: &Failure, now: Timestamp) {
     if failure.certainty == Certainty::Unknown {
-        record.unsure_until = Some(now.plus(LANDS_WITHIN));
+        record.unsure.note(matches!(act, Act::Close { .. } | Act::Delete { .. }), now.plus(LANDS_WITHIN));
     }
     record.failure = Some(failure.clone());
 }

@@ -138,6 +138,8 @@ pub enum Input {
     ReportsCommitted {
         through: Position,
     },
+    /// The control plane's cursors agree with this journal: it is not an old copy. Said at each dial.
+    JournalIsCurrent,
     /// The journal turned out to be an old copy.
     JournalIsOld,
     /// An operator ends an access on the spot.
@@ -169,6 +171,9 @@ pub struct Book {
     /// Integrations surveyed since the journal was found to be old.
     surveyed: BTreeSet<IntegrationId>,
     stood: bool,
+    /// The control plane has agreed with this journal since the book was restored. Before that nothing
+    /// opens, and what was never begun by this memory may have been begun by a later one.
+    current: bool,
     tombs_purged: Timestamp,
 }
 
@@ -186,6 +191,12 @@ impl Book {
             Input::Identified { integration, identity } => self.take_identity(&integration, identity, now),
             Input::Heard { source, said } => self.clock.hear(source, said),
             Input::ReportsCommitted { through } => self.staged.commit_reports(through.min(self.last_report)),
+            Input::JournalIsCurrent => {
+                if !self.current {
+                    self.current = true;
+                    self.reconsider_all(now);
+                }
+            }
             Input::JournalIsOld => self.reconcile(now),
             Input::BreakGlass { access, integration } => self.break_glass(access, integration, now),
             Input::CloseOnly(reason) => {

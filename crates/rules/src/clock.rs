@@ -43,16 +43,15 @@ pub struct Clock {
     effective: Timestamp,
     last: Option<Reading>,
     jumped: bool,
-    /// How far each source was from our wall clock when it was last heard, and when that was.
+    /// What each source said last, and when that was.
     control_plane: Option<Heard>,
     target: Option<Heard>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Heard {
-    /// Source minus wall, in milliseconds.
-    ahead_ms: i64,
-    /// Monotonic time of the hearing.
+    said: Timestamp,
+    /// Monotonic time of the hearing: what it would say now follows, whatever our wall clock did since.
     at: Span,
 }
 
@@ -103,8 +102,7 @@ impl Clock {
     /// Takes what another clock said at the last reading.
     pub fn hear(&mut self, source: Source, said: Timestamp) {
         let Some(last) = self.last else { return };
-        let heard =
-            Heard { ahead_ms: said.as_millis().saturating_sub(last.wall.as_millis()), at: last.monotonic };
+        let heard = Heard { said, at: last.monotonic };
         match source {
             Source::ControlPlane => self.control_plane = Some(heard),
             Source::Target => self.target = Some(heard),
@@ -120,18 +118,22 @@ impl Clock {
         self.jumped = false;
     }
 
-    fn fresh(&self, heard: Option<Heard>) -> Option<Heard> {
-        let now = self.last?.monotonic.as_millis();
-        heard.filter(|heard| now.saturating_sub(heard.at.as_millis()) <= FRESH.as_millis())
+    /// Returns how far a source is ahead of our wall clock, in milliseconds, if it was heard lately.
+    fn ahead_ms(&self, heard: Option<Heard>) -> Option<i64> {
+        let last = self.last?;
+        let heard = heard?;
+        let since = last.monotonic.as_millis().saturating_sub(heard.at.as_millis());
+        let says = heard.said.as_millis().saturating_add(since);
+        (since <= FRESH.as_millis()).then_some(says.saturating_sub(last.wall.as_millis()))
     }
 
     fn reconcile(&mut self) {
         let Some(last) = self.last else { return };
         let agrees = |heard: Option<Heard>| {
-            heard.is_some_and(|heard| heard.ahead_ms.saturating_abs() <= TOLERANCE.as_millis())
+            self.ahead_ms(heard).is_some_and(|ahead| ahead.saturating_abs() <= TOLERANCE.as_millis())
         };
-        let control_plane = agrees(self.fresh(self.control_plane));
-        let target = agrees(self.fresh(self.target));
+        let control_plane = agrees(self.control_plane);
+        let target = agrees(self.target);
         // One source suffices to believe the wall clock again, and so to delete again…
         if (control_plane || target) && self.effective.since(last.wall) <= TOLERANCE {
             self.jumped = false;
@@ -150,8 +152,8 @@ impl Clock {
     /// high-water mark is that far ahead of the wall clock.
     pub fn may_open(&self) -> Result<(), Code> {
         let skewed = self
-            .fresh(self.control_plane)
-            .is_some_and(|heard| heard.ahead_ms.saturating_abs() > TOLERANCE.as_millis());
+            .ahead_ms(self.control_plane)
+            .is_some_and(|ahead| ahead.saturating_abs() > TOLERANCE.as_millis());
         let ahead = self.last.is_some_and(|last| self.effective.since(last.wall) > TOLERANCE);
         if skewed || ahead { Err(Code::CLOCK_UNTRUSTED) } else { Ok(()) }
     }
@@ -163,6 +165,6 @@ impl Clock {
 
     /// Returns how far the control plane's clock was ahead of ours, in milliseconds, if heard lately.
     pub fn skew_ms(&self) -> Option<i64> {
-        self.fresh(self.control_plane).map(|heard| heard.ahead_ms)
+        self.ahead_ms(self.control_plane)
     }
 }

@@ -4,7 +4,7 @@
 //! where shutting does not, end sessions again (a login may have raced the first two), bring the mark up
 //! to date, observe. Borrowed accounts: only what we added is taken away, then observe.
 
-use model::{Failure, Observed, Ownership, Rung};
+use model::{Certainty, Failure, Observed, Ownership, Rung};
 
 /// One task of the ladder, for the driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +51,11 @@ pub struct Climb {
 }
 
 impl Climb {
+    /// Returns true when something that was sent may still land.
+    pub fn is_in_doubt(&self) -> bool {
+        self.failures.iter().any(|(_, failure)| failure.certainty == Certainty::Unknown)
+    }
+
     /// Returns the failure that says most about why the close is not done.
     pub fn reason(&self) -> Option<&Failure> {
         self.failures.first().map(|(_, failure)| failure).or(self.observed.as_ref().err())

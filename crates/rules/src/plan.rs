@@ -86,12 +86,23 @@ fn granting(record: &AccountRecord, now: Timestamp) -> bool {
 }
 
 fn wants_opening(record: &AccountRecord, around: Surroundings, now: Timestamp) -> Option<Plan> {
-    (around.may_open && record.candidate(now).is_some()).then_some(Plan::Do(Class::Opening, Deed::Mint))
+    if !around.may_open || record.candidate(now).is_none() {
+        return None;
+    }
+    // What was sent to close the account's last life must not hit its next one.
+    Some(match record.unsure.opens_after(now) {
+        Some(until) => Plan::Wait(Some(next_time(record, now).map_or(until, |next| next.min(until)))),
+        None => Plan::Do(Class::Opening, Deed::Mint),
+    })
 }
 
 fn opening(record: &AccountRecord, around: Surroundings, now: Timestamp) -> Plan {
     if !around.may_open {
         return Plan::Wait(next_time(record, now));
+    }
+    // An earlier try may still land, and must not overtake what comes after this one.
+    if let Some(until) = record.unsure.opens_after(now) {
+        return Plan::Wait(Some(next_time(record, now).map_or(until, |next| next.min(until))));
     }
     let usable = record.credential.as_ref().is_some_and(|credential| {
         credential.generation == record.generation && (credential.verifier.is_some() || around.clear_at_hand)
@@ -105,16 +116,18 @@ fn open(record: &AccountRecord, around: Surroundings, ending: bool, now: Timesta
     if shrinks {
         return Plan::Do(Class::Closing, Deed::Converge);
     }
-    let grows = record.candidate(now).is_some() && around.may_open;
+    let unsure = record.unsure.opens_after(now);
+    let candidate = record.candidate(now).is_some() && around.may_open;
+    let grows = candidate && unsure.is_none();
     let earlier = record.until(now) < record.marked_until;
     let stale = record.until(now) != record.marked_until;
     if grows || (stale && (around.may_open || earlier)) {
         return Plan::Do(Class::Opening, Deed::Converge);
     }
-    if record.rotate_asked && around.may_open {
+    if record.rotate_asked && around.may_open && unsure.is_none() {
         return rotation(record, around);
     }
-    Plan::Wait(next_time(record, now))
+    Plan::Wait(next_time(record, now).into_iter().chain(unsure).min())
 }
 
 fn suspended(record: &AccountRecord, around: Surroundings, now: Timestamp) -> Plan {

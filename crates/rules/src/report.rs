@@ -22,7 +22,6 @@ pub enum Report {
         integration: IntegrationId,
         account: AccountId,
         revision: Revision,
-        #[serde(flatten)]
         state: AccessState,
         /// The latest failure that explains the state, if any.
         failure: Option<Failure>,

@@ -74,6 +74,11 @@ impl Breaker {
         }
     }
 
+    /// A call that had begun was never sent.
+    pub fn never_sent(&mut self) {
+        self.probing = false;
+    }
+
     /// A call reached the target, whatever it answered.
     pub fn reached(&mut self) {
         *self = Self::default();

@@ -158,7 +158,14 @@ impl Lanes {
         Some(flight)
     }
 
-    pub(super) fn leave(&mut self, integration: &IntegrationId, act: &Act) {
+    /// Takes back a flight whose action was never let out.
+    pub(super) fn never_sent(&mut self, account: AccountId, integration: &IntegrationId, ticket: Ticket) {
+        if self.landed(account, integration, ticket).is_some() {
+            self.lane(integration).breaker.never_sent();
+        }
+    }
+
+    fn leave(&mut self, integration: &IntegrationId, act: &Act) {
         let lane = self.lane(integration);
         if act.is_local() {
             lane.mints = lane.mints.saturating_sub(1);

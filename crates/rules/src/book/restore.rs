@@ -51,6 +51,7 @@ impl Book {
             standing: None,
             surveyed: BTreeSet::new(),
             stood: false,
+            current: false,
             tombs_purged: Timestamp::ZERO,
         };
         for (table, key, body) in rows {
@@ -84,8 +85,9 @@ impl Book {
         let now = book.clock.read(reading);
         // What was under way when the last life ended may still land.
         for record in book.accounts.values_mut() {
-            if record.intent.is_some() {
-                record.unsure_until = Some(now.plus(LANDS_WITHIN));
+            if let Some(intent) = &record.intent {
+                let closes = matches!(intent.act.as_str(), "close" | "delete");
+                record.unsure.note(closes, now.plus(LANDS_WITHIN));
             }
         }
         book.reconsider_all(now);

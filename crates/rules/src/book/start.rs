@@ -21,11 +21,17 @@ impl Book {
         let integration = self.integrations.get(&record.account.integration);
         self.close_only.is_none()
             && !self.meta.paused
+            && self.current
             && !self.meta.reconciling
             && self.clock.may_open().is_ok()
             && integration.is_some_and(|found| {
                 !found.paused && !found.retired && found.integration.lifecycle == model::Lifecycle::Live
             })
+    }
+
+    /// Whether what this memory has not begun was surely not begun.
+    fn is_sure(&self, integration: &model::IntegrationId) -> bool {
+        !self.meta.reconciling && (self.current || self.surveyed.contains(integration))
     }
 
     fn surroundings(&self, record: &AccountRecord) -> Surroundings {
@@ -119,7 +125,7 @@ impl Book {
     fn settle(&mut self, id: AccountId, now: Timestamp) {
         let Some(record) = self.accounts.get(&id) else { return };
         let mut settled = record.clone();
-        let changed = settled.settle(now);
+        let changed = settled.settle(self.is_sure(&record.account.integration), now);
         if changed.is_empty() {
             return;
         }
@@ -157,7 +163,7 @@ impl Book {
         let Some(id) = self.by_access.get(access).copied() else { return };
         let Some(record) = self.accounts.get(&id) else { return };
         let mut ended = record.clone();
-        if !ended.end(access, reason, now) {
+        if !ended.end(access, reason, self.is_sure(&record.account.integration), now) {
             return;
         }
         let mut effects = Effects::default();

@@ -234,7 +234,7 @@ impl Book {
         let (closing, other): (Vec<_>, Vec<_>) =
             pending.actions.into_iter().partition(|action| action.act.closes());
         for action in other {
-            self.lanes.landed(action.account, &action.integration, action.ticket);
+            self.lanes.never_sent(action.account, &action.integration, action.ticket);
         }
         for id in touched {
             // What was answered and could not be written down is asked again, without haste.

@@ -85,6 +85,12 @@ impl Book {
         if self.meta.reconciling {
             return still(Code::RECONCILING, "the journal is an old copy and is being reconciled");
         }
+        if !self.current {
+            return still(
+                Code::RECONCILING,
+                "waiting for the control plane to agree that this journal is current",
+            );
+        }
         if let Err(code) = self.clock.may_open() {
             return still(code, "the clocks of this machine and of the control plane disagree");
         }
