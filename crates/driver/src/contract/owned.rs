@@ -34,15 +34,25 @@ pub(super) async fn owned_objects_are_reported_and_kept_or_handed_over(
     for object in &objects {
         equal(&stage.world.fate(object).await?, &Fate::OwnedByPowerless, object)?;
     }
-    target.delete(&account, HeirPolicy::HandOver).await.told("the second delete")
+    target.delete(&account, HeirPolicy::HandOver).await.told("the second delete")?;
+    clear(stage, &objects).await
+}
+
+/// Removes what was handed over, so that whoever has it now can be retired.
+async fn clear(stage: &Stage<'_>, objects: &[String]) -> Result<(), Broken> {
+    for object in objects {
+        stage.world.remove_owned(object).await?;
+    }
+    Ok(())
 }
 
 pub(super) async fn what_it_owns_does_not_hold_up_a_close(stage: &Stage<'_>) -> Result<(), Broken> {
     let target = stage.target().await?;
     let a = stage.plain(0)?;
     let (person, account) = stage.opened(&target, "ann", std::slice::from_ref(&a)).await?;
-    stage.world.plant_owned(person.name()).await?;
+    let objects = stage.world.plant_owned(person.name()).await?;
     stage.close(&target, &account).await?;
     stage.locked_out(&person, &a.resource, "after the ladder").await?;
-    stage.put_away(&target, &account).await
+    stage.put_away(&target, &account).await?;
+    clear(stage, &objects).await
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use model::{Observed, Residual, ResidualKind};
+
 use super::stage::{Broken, LADDER, Stage, Told, ensure};
 use crate::Target;
 
@@ -23,7 +25,7 @@ pub(super) async fn a_grantee_that_resists_is_closed(stage: &Stage<'_>) -> Resul
                 }
             }
             match target.observe(&account).await {
-                Ok(observed) if observed.is_closed() => return,
+                Ok(observed) if is_over(&observed) => return,
                 Ok(observed) => tracing::debug!(?observed, last, "Not closed yet"),
                 Err(failure) => tracing::debug!(%failure, "Not seen"),
             }
@@ -35,7 +37,13 @@ pub(super) async fn a_grantee_that_resists_is_closed(stage: &Stage<'_>) -> Resul
     let still = target.observe(&account).await.told("observe")?;
     resistance.stop().await;
     ensure(won.is_ok(), format!("the account is not closed after {FIGHT:?}: {still:?}"))?;
-    ensure(still.is_closed(), "the account opened again by itself")?;
+    ensure(is_over(&still), "the account opened again by itself")?;
     stage.locked_out(&person, &a.resource, "after the fight").await?;
     stage.put_away(&target, &account).await
+}
+
+/// Closed, and no transaction waits to be committed by somebody else.
+fn is_over(observed: &Observed) -> bool {
+    let waits = |residual: &Residual| residual.kind == ResidualKind::PreparedTransaction;
+    observed.is_closed() && !observed.account.as_ref().is_some_and(|found| found.residual.iter().any(waits))
 }

@@ -95,7 +95,9 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn begin(before: BTreeSet<String>) -> Result<Self, Broken> {
-        let connector = ConnectorId::parse("contract-suite").map_err(|fault| Broken(fault.to_string()))?;
+        // Another one each time, so that two runs on one target, or in one log, are told apart.
+        let connector = ConnectorId::parse(format!("contract-{}", Uuid::new_v4().simple()))
+            .map_err(|fault| Broken(fault.to_string()))?;
         let key = MarkKey::generate().map_err(|fault| Broken(fault.to_string()))?;
         let context = TargetContext {
             marks: Arc::new(MarkKeys::new(connector.clone(), key, vec![])),

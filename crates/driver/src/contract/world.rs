@@ -243,6 +243,12 @@ pub trait World: Send + Sync {
         Err(WorldFault::not_offered("plant_owned"))
     }
 
+    /// Removes an object that [`World::plant_owned`] made, whoever owns it now.
+    async fn remove_owned(&self, object: &str) -> Result<(), WorldFault> {
+        let _ = object;
+        Err(WorldFault::not_offered("remove_owned"))
+    }
+
     /// Tells what became of an owned object.
     async fn fate(&self, object: &str) -> Result<Fate, WorldFault> {
         let _ = object;
