@@ -6,11 +6,20 @@
 //!
 //! What it promises: a batch is on disk whole or not at all; a [`Durable`] is given only after it is; what
 //! [`Journal::load`] returns is exactly what was appended, in a fixed order; after a fault of `append`
-//! the batch is surely absent or the fault is [`JournalFault::Lost`].
+//! the batch is surely absent or the fault is [`JournalFault::Lost`]. Reports are numbered without gaps
+//! within the incarnation, receipts without gaps from 1 within their integration; a batch that breaks a
+//! chain is refused. After a loss every append is refused until the journal was loaded again, and a load
+//! sees every batch that was handed in before it.
+//!
+//! What it leaves to others: what rows mean, who retries, when the reserve is given up.
 
+mod chains;
 pub mod contract;
+pub mod identity;
 pub mod memory;
 pub mod sqlite;
+
+use std::fmt;
 
 use async_trait::async_trait;
 use model::durable::{Batch, Table};
@@ -53,14 +62,55 @@ pub struct Loaded {
     pub receipts: u64,
 }
 
+/// The longest key of a row, in bytes.
+pub const LONGEST_KEY: usize = 1024;
+/// The largest body of a row, a report or a receipt, in bytes.
+pub const LARGEST_BODY: usize = 16 * 1024 * 1024;
+
+/// A numbered chain within a journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Chain {
+    /// The reports of this incarnation.
+    Reports,
+    /// What the control plane has committed of them.
+    Committed,
+    /// The receipts of one integration.
+    Receipts(IntegrationId),
+}
+
+impl fmt::Display for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reports => f.write_str("reports"),
+            Self::Committed => f.write_str("committed reports"),
+            Self::Receipts(integration) => write!(f, "receipts of `{integration}`"),
+        }
+    }
+}
+
 /// Why the journal did not do it, and so what the caller must do.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JournalFault {
     /// Surely not written: go close-only, keep memory as it was.
     #[error(
         "the journal refused the batch: {detail}; free space or mend the volume, closing goes on meanwhile"
     )]
     NotWritten { detail: String },
+    /// Surely not written, for want of room: go close-only and release the reserve, so that closing can
+    /// still be recorded.
+    #[error(
+        "the journal has no room for the batch: {detail}; free space or enlarge the volume, closing goes on from the reserve"
+    )]
+    Full { detail: String },
+    /// Surely not written, because the caller's numbers do not continue what is there: read the journal
+    /// again and number anew.
+    #[error(
+        "the batch does not continue the {chain}: it brought {found} where {expected} is next; nothing was written, read the journal again"
+    )]
+    OutOfOrder { chain: Chain, expected: u64, found: u64 },
+    /// Surely not written, because it can never be kept as it is: mend the caller, do not retry.
+    #[error("the journal cannot keep {what}: {reason}; nothing was written")]
+    Unfit { what: String, reason: String },
     /// Nobody knows whether it was written: reload before believing anything.
     #[error("the journal did not answer: {detail}; it must be read again before it is used")]
     Lost { detail: String },
@@ -80,21 +130,35 @@ pub enum JournalFault {
     /// The path cannot be used at all.
     #[error("cannot open the journal `{path}`: {detail}")]
     Unusable { path: String, detail: String },
+    /// It was closed by this process: open it again.
+    #[error("the journal is closed: open it again before it is used")]
+    Closed,
+}
+
+impl JournalFault {
+    /// Returns true when the batch may or may not be on disk, so that only a load can tell.
+    pub const fn is_lost(&self) -> bool {
+        matches!(self, Self::Lost { .. })
+    }
 }
 
 /// The agent's durable memory.
 #[async_trait]
 pub trait Journal: Send + Sync {
-    /// Reads everything that the rules need.
+    /// Reads everything that the rules need, and lets appending go on after a loss. Waits for what was
+    /// handed in before.
     ///
     /// # Errors
-    /// [`JournalFault::Damaged`] when a row cannot be read back as it was written.
+    /// [`JournalFault::Damaged`] when a row cannot be read back as it was written, [`JournalFault::Lost`]
+    /// when it does not answer.
     async fn load(&self) -> Result<Loaded, JournalFault>;
 
-    /// Puts a batch on disk, whole or not at all. Calls that wait at the same time share one sync.
+    /// Puts a batch on disk, whole or not at all. Calls that wait at the same time share one sync and are
+    /// written in the order they were handed in; a refused one does not hinder the next. A call that is
+    /// dropped half-way counts as lost.
     ///
     /// # Errors
-    /// [`JournalFault::NotWritten`] when the batch is surely absent, [`JournalFault::Lost`] when not sure.
+    /// [`JournalFault::Lost`] when nobody knows; with every other fault the batch is surely absent.
     async fn append(&self, batch: &Batch) -> Result<Durable, JournalFault>;
 
     /// Returns up to `limit` uncommitted reports after `after`, in order.
@@ -126,4 +190,12 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// When what was appended could not be flushed.
     async fn close(&self) -> Result<(), JournalFault>;
+}
+
+/// Returns the refusal of a new life under the old name, in which two logs would bear the same numbers.
+fn same_incarnation(new: Incarnation) -> JournalFault {
+    JournalFault::Unfit {
+        what: format!("the incarnation {new}"),
+        reason: "it is the present one, and a new life needs a new one".into(),
+    }
 }

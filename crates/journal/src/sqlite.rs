@@ -1,1 +1,386 @@
+//! The journal in one SQLite file, the embedded default.
+//!
+//! A write-ahead log synced at every commit, one writer that serves all who wait with one sync, one
+//! process at a time. See the crate's README for the files, the tables and what survives what.
+//!
+//! What it leaves to others: when to give up the reserve, when to make a backup, and where: a folder on a
+//! local disk, because locks and syncs of network file systems do not keep the promises made here.
 
+mod faults;
+mod format;
+mod options;
+mod place;
+mod reader;
+mod session;
+mod sums;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use model::durable::{Batch, Table};
+use model::{Durable, Incarnation, IntegrationId, Position};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::timeout;
+
+use crate::{Journal, JournalFault, Loaded, StoredReceipt, StoredReport};
+use faults::{opening, unusable};
+use format::Found;
+use place::{Paths, Place};
+use reader::Reader;
+use session::Session;
+use writer::{Losses, Order, QUEUE, Waiting, Writer};
+
+pub use options::SqliteOptions;
+
+/// How full the journal is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statistics {
+    pub rows: BTreeMap<Table, u64>,
+    pub receipts: u64,
+    pub last_report: Position,
+    pub uncommitted_reports: u64,
+    pub database_bytes: u64,
+    pub log_bytes: u64,
+    /// 0 when the reserve was given up or could not be kept.
+    pub reserve_bytes: u64,
+}
+
+/// A journal in a folder of its own.
+#[derive(Debug)]
+pub struct Sqlite {
+    options: SqliteOptions,
+    paths: Paths,
+    losses: Arc<Losses>,
+    refusal: Option<JournalFault>,
+    closed: AtomicBool,
+    reader: Reader,
+    orders: mpsc::Sender<Order>,
+    // Ends the writer when the journal is dropped.
+    _writer: JoinSet<()>,
+}
+
+impl Sqlite {
+    /// Opens the journal in the folder, or makes one.
+    ///
+    /// # Errors
+    /// [`JournalFault::InUse`], [`JournalFault::Damaged`], [`JournalFault::TooNew`] (then
+    /// [`Self::open_close_only`] still reads it) or [`JournalFault::Unusable`], each with the way out.
+    pub async fn open(options: SqliteOptions) -> Result<Self, JournalFault> {
+        Self::opened(options, false).await
+    }
+
+    /// Opens a journal to read it and close what it knows: nothing is ever written, also if a newer build
+    /// wrote it. Every append is refused.
+    ///
+    /// # Errors
+    /// As [`Self::open`], but never [`JournalFault::TooNew`].
+    pub async fn open_close_only(options: SqliteOptions) -> Result<Self, JournalFault> {
+        Self::opened(options, true).await
+    }
+
+    async fn opened(options: SqliteOptions, close_only: bool) -> Result<Self, JournalFault> {
+        let (patience, folder) = (options.slow_deadline, options.folder.clone());
+        match timeout(patience, Self::prepared(options, close_only)).await {
+            Ok(opened) => opened,
+            Err(_) => Err(unusable(&folder, format!("its volume did not answer within {patience:?}"))),
+        }
+    }
+
+    async fn prepared(options: SqliteOptions, close_only: bool) -> Result<Self, JournalFault> {
+        let folder = options.folder.clone();
+        let place = blocking(&options.folder, move || Place::take(&folder)).await?;
+        let paths = place.paths.clone();
+        let database = paths.database.as_path();
+        let (read, write) = (options.reading(database), options.writing(database));
+        let refusal = match (looked_at(&read, database).await?, close_only) {
+            (Found::TooNew { needed }, true) => Some(JournalFault::TooNew { needed, ours: format::NEWEST }),
+            (Found::TooNew { needed }, false) => {
+                return Err(JournalFault::TooNew { needed, ours: format::NEWEST });
+            }
+            (Found::Fresh, true) => return Err(unusable(database, "there is no journal to read")),
+            (Found::Usable { .. }, true) => {
+                Some(JournalFault::NotWritten { detail: "it was opened for closing only".into() })
+            }
+            (Found::Fresh | Found::Usable { .. }, false) => None,
+        };
+        let session = if refusal.is_some() { None } else { Some(ready(&write, database).await?) };
+        if refusal.is_none() {
+            keep_reserve(&paths, options.reserve_bytes).await?;
+        }
+        let losses = Arc::new(Losses::default());
+        let (orders, waiting) = mpsc::channel(QUEUE);
+        let mut crew = JoinSet::new();
+        crew.spawn(Writer::new(write, Arc::clone(&losses), session, place).run(waiting));
+        let reader = Reader::new(paths.database.clone(), read);
+        Ok(Self {
+            options,
+            paths,
+            losses,
+            refusal,
+            closed: AtomicBool::new(false),
+            reader,
+            orders,
+            _writer: crew,
+        })
+    }
+
+    /// Returns how full the journal is.
+    ///
+    /// # Errors
+    /// As [`Journal::load`].
+    pub async fn statistics(&self) -> Result<Statistics, JournalFault> {
+        self.check_open()?;
+        let (rows, chains) = within(self.options.slow_deadline, self.reader.count()).await?;
+        Ok(Statistics {
+            rows,
+            receipts: chains.receipt_count(),
+            last_report: chains.last_report,
+            uncommitted_reports: chains.uncommitted(),
+            database_bytes: place::length(&self.paths.database),
+            log_bytes: place::length(&self.paths.log),
+            reserve_bytes: self.paths.reserve_bytes(),
+        })
+    }
+
+    /// Gives the reserve back to the volume, so that closing can be recorded though the disk is full, and
+    /// returns how many bytes that freed. Opening must have stopped before.
+    ///
+    /// # Errors
+    /// [`JournalFault::Unusable`] when the file cannot be removed.
+    pub async fn release_reserve(&self) -> Result<u64, JournalFault> {
+        let paths = self.paths.clone();
+        let freed = blocking(&self.paths.folder, move || paths.release_reserve()).await?;
+        tracing::warn!(freed, "Journal gave up its reserve");
+        Ok(freed)
+    }
+
+    /// Keeps the reserve back again, once there is room.
+    ///
+    /// # Errors
+    /// [`JournalFault::Full`] when there is none yet.
+    pub async fn restore_reserve(&self) -> Result<(), JournalFault> {
+        let (paths, bytes) = (self.paths.clone(), self.options.reserve_bytes);
+        blocking(&self.paths.folder, move || paths.keep_reserve(bytes)).await
+    }
+
+    /// Writes a copy of this moment to a new file, while the journal is used. Put back in place, such a
+    /// copy is an old journal: it must be given a new incarnation before anything opens.
+    ///
+    /// # Errors
+    /// [`JournalFault::Unusable`] when there is a file already or it cannot be written.
+    pub async fn backup(&self, path: &Path) -> Result<(), JournalFault> {
+        self.check_open()?;
+        match timeout(self.options.slow_deadline, self.copied(path)).await {
+            Ok(copied) => copied,
+            Err(_) => Err(unusable(path, "the backup took too long; what is there is not whole")),
+        }
+    }
+
+    async fn copied(&self, path: &Path) -> Result<(), JournalFault> {
+        let fault = |error: &dyn ToString| unusable(path, error.to_string());
+        let partial = place::begin_copy(path).map_err(|error| fault(&error))?;
+        let name = partial.to_str().ok_or_else(|| fault(&"its name is not UTF-8"))?;
+        let connect = self.options.connect(&self.paths.database);
+        let mut conn = connect.connect().await.map_err(|error| fault(&error))?;
+        sqlx::query("VACUUM INTO ?").bind(name).execute(&mut conn).await.map_err(|error| fault(&error))?;
+        conn.close().await.map_err(|error| fault(&error))?;
+        let finished = path.to_path_buf();
+        blocking(path, move || {
+            place::finish_copy(&partial, &finished).map_err(|error| unusable(&finished, error))
+        })
+        .await
+    }
+
+    fn check_open(&self) -> Result<(), JournalFault> {
+        if self.closed.load(Ordering::SeqCst) { Err(JournalFault::Closed) } else { Ok(()) }
+    }
+
+    fn check_writable(&self) -> Result<(), JournalFault> {
+        self.check_open()?;
+        match &self.refusal {
+            Some(refusal) => Err(refusal.clone()),
+            None => self.losses.check(),
+        }
+    }
+
+    /// Hands an order to the writer and waits for its answer. Once the order is handed in, no answer
+    /// means a loss, also when the caller stops waiting.
+    async fn ask<T>(
+        &self,
+        patience: Duration,
+        order: impl FnOnce(writer::Reply<T>) -> Order,
+    ) -> Result<T, JournalFault> {
+        let (reply, answered) = oneshot::channel();
+        let mut watch = Watch { losses: &self.losses, handed_in: false };
+        let asked = timeout(patience, async {
+            let place = self.orders.reserve().await.map_err(|_| self.writer_gone())?;
+            place.send(order(reply));
+            watch.handed_in = true;
+            match answered.await {
+                Ok(answer) => {
+                    watch.handed_in = false;
+                    answer
+                }
+                Err(_) => Err(JournalFault::Lost { detail: "its writer ended".into() }),
+            }
+        })
+        .await;
+        match asked {
+            Ok(answer) => answer,
+            Err(_) if watch.handed_in => Err(JournalFault::Lost { detail: no_answer(patience) }),
+            Err(_) => Err(JournalFault::NotWritten { detail: no_answer(patience) }),
+        }
+    }
+
+    fn writer_gone(&self) -> JournalFault {
+        match self.check_open() {
+            Err(closed) => closed,
+            Ok(()) => JournalFault::NotWritten { detail: "its writer ended; restart the agent".into() },
+        }
+    }
+}
+
+#[async_trait]
+impl Journal for Sqlite {
+    async fn load(&self) -> Result<Loaded, JournalFault> {
+        self.check_open()?;
+        let seen = self.losses.seen();
+        let patience = self.options.slow_deadline;
+        self.ask(patience, Order::Barrier).await?;
+        let loaded = within(patience, self.reader.load()).await?;
+        self.losses.heal(seen);
+        Ok(loaded)
+    }
+
+    async fn append(&self, batch: &Batch) -> Result<Durable, JournalFault> {
+        self.check_writable()?;
+        let batch = batch.clone();
+        self.ask(self.options.deadline, |reply| Order::Append(Waiting { batch, reply })).await
+    }
+
+    async fn reports(&self, after: Position, limit: u32) -> Result<Vec<StoredReport>, JournalFault> {
+        self.check_open()?;
+        within(self.options.deadline, self.reader.reports(after, limit)).await
+    }
+
+    async fn receipts(
+        &self,
+        integration: &IntegrationId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredReceipt>, JournalFault> {
+        self.check_open()?;
+        within(self.options.deadline, self.reader.receipts(integration, after, limit)).await
+    }
+
+    async fn begin_incarnation(&self, new: Incarnation) -> Result<(), JournalFault> {
+        self.check_writable()?;
+        self.ask(self.options.slow_deadline, |reply| Order::BeginIncarnation { new, reply }).await
+    }
+
+    async fn close(&self) -> Result<(), JournalFault> {
+        if self.closed.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        // The reader first, so that the writer is the last to leave and empties the log.
+        let reader = within(self.options.slow_deadline, self.reader.close()).await;
+        match self.ask(self.options.slow_deadline, Order::Close).await {
+            Ok(()) | Err(JournalFault::Closed) => reader,
+            Err(fault) => Err(fault),
+        }
+    }
+}
+
+/// Counts an order that was handed in and not answered as a loss.
+struct Watch<'a> {
+    losses: &'a Losses,
+    handed_in: bool,
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if self.handed_in {
+            self.losses.add();
+        }
+    }
+}
+
+/// Looks at the file through a connection that cannot change it.
+async fn looked_at(read: &SqliteConnectOptions, database: &Path) -> Result<Found, JournalFault> {
+    let mut conn = connected(read, database).await?;
+    let found = format::examine(&mut conn, database).await?;
+    if found != Found::Fresh {
+        format::check(&mut conn, database, place::length(database)).await?;
+    }
+    conn.close().await.map_err(|error| opening(database, &error))?;
+    Ok(found)
+}
+
+/// Connects the writer and brings the file up to this build's format.
+async fn ready(write: &SqliteConnectOptions, database: &Path) -> Result<Session, JournalFault> {
+    let mut conn = connected(write, database).await?;
+    format::confirm_settings(&mut conn, database).await?;
+    let version = match format::examine(&mut conn, database).await? {
+        Found::Fresh => 0,
+        Found::Usable { version } => version,
+        Found::TooNew { needed } => return Err(JournalFault::TooNew { needed, ours: format::NEWEST }),
+    };
+    format::bring_up(&mut conn, database, version).await?;
+    match Session::over(conn, database).await {
+        Err(JournalFault::Lost { detail }) => Err(unusable(database, detail)),
+        other => other,
+    }
+}
+
+async fn connected(
+    options: &SqliteConnectOptions,
+    database: &Path,
+) -> Result<SqliteConnection, JournalFault> {
+    options.connect().await.map_err(|error| opening(database, &error))
+}
+
+/// Keeps room back, and goes on without when there is none: a journal without a reserve can still close.
+async fn keep_reserve(paths: &Paths, bytes: u64) -> Result<(), JournalFault> {
+    let kept = paths.clone();
+    match blocking(&paths.folder, move || kept.keep_reserve(bytes)).await {
+        Err(fault @ JournalFault::Full { .. }) => {
+            tracing::warn!(error = %fault, "Journal has no reserve");
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+/// Does work that may wait for the disk on a thread that may.
+async fn blocking<T: Send + 'static>(
+    path: &Path,
+    work: impl FnOnce() -> Result<T, JournalFault> + Send + 'static,
+) -> Result<T, JournalFault> {
+    match spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(unusable(path, error)),
+    }
+}
+
+async fn within<T>(
+    patience: Duration,
+    work: impl Future<Output = Result<T, JournalFault>>,
+) -> Result<T, JournalFault> {
+    match timeout(patience, work).await {
+        Ok(done) => done,
+        Err(_) => Err(JournalFault::Lost { detail: no_answer(patience) }),
+    }
+}
+
+fn no_answer(patience: Duration) -> String {
+    format!("it did not answer within {patience:?}")
+}

@@ -1,0 +1,360 @@
+//! The one that writes: takes what waits, puts it on disk with one sync, answers each caller.
+//!
+//! It owns the folder's lock and the writing connection. Batches are written in the order they came. A
+//! batch that breaks a chain is refused before anything is done; when a transaction fails, each of its
+//! batches is tried alone, so that one that does not fit does not fail its neighbours.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use model::durable::{Batch, Write};
+use model::{BatchId, Durable, Incarnation};
+use sqlx::sqlite::SqliteConnectOptions;
+use tokio::sync::{mpsc, oneshot};
+
+use super::place::{Place, length};
+use super::session::{Broke, Session};
+use crate::JournalFault;
+
+/// How many orders may wait.
+pub(super) const QUEUE: usize = 256;
+/// The most batches and the most bytes of one transaction; a single batch may be larger.
+const MOST_BATCHES: usize = 512;
+const MOST_BYTES: usize = 8 * 1024 * 1024;
+/// Above this the log is emptied even if that means to wait for readers.
+pub(super) const LOG_BYTES: u64 = 16 * 1024 * 1024;
+
+pub(super) type Reply<T> = oneshot::Sender<Result<T, JournalFault>>;
+
+/// What the writer is asked to do.
+#[derive(Debug)]
+pub(super) enum Order {
+    Append(Waiting),
+    BeginIncarnation {
+        new: Incarnation,
+        reply: Reply<()>,
+    },
+    /// Answered when all that came before is done.
+    Barrier(Reply<()>),
+    Close(Reply<()>),
+}
+
+/// A batch and whom to tell.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) batch: Batch,
+    pub(super) reply: Reply<Durable>,
+}
+
+/// How many losses there were, and how many of them were made good by a load.
+#[derive(Debug, Default)]
+pub(super) struct Losses {
+    seen: AtomicU64,
+    healed: AtomicU64,
+}
+
+impl Losses {
+    pub(super) fn add(&self) {
+        self.seen.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn seen(&self) -> u64 {
+        self.seen.load(Ordering::SeqCst)
+    }
+
+    /// Takes all losses up to `seen` as made good; a later one stands.
+    pub(super) fn heal(&self, seen: u64) {
+        self.healed.fetch_max(seen, Ordering::SeqCst);
+    }
+
+    pub(super) fn check(&self) -> Result<(), JournalFault> {
+        if self.seen() > self.healed.load(Ordering::SeqCst) {
+            return Err(JournalFault::Lost { detail: "an earlier write was lost".into() });
+        }
+        Ok(())
+    }
+}
+
+/// The state of the writing task.
+#[derive(Debug)]
+pub(super) struct Writer {
+    options: SqliteConnectOptions,
+    losses: Arc<Losses>,
+    session: Option<Session>,
+    damage: Option<JournalFault>,
+    /// A COMMIT broke, and no later one has shown what became of it.
+    unsettled: bool,
+    empty_log_above: u64,
+    // Last, so that the lock is given back after the connection is gone.
+    place: Place,
+}
+
+impl Writer {
+    pub(super) const fn new(
+        options: SqliteConnectOptions,
+        losses: Arc<Losses>,
+        session: Option<Session>,
+        place: Place,
+    ) -> Self {
+        Self { options, losses, session, damage: None, unsettled: false, empty_log_above: LOG_BYTES, place }
+    }
+
+    /// Does what it is asked until it is closed or nobody can ask any more.
+    pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+        let mut held = None;
+        loop {
+            let order = match held.take() {
+                Some(order) => order,
+                None => match orders.recv().await {
+                    Some(order) => order,
+                    None => return,
+                },
+            };
+            match order {
+                Order::Append(first) => {
+                    let (group, other) = gather(first, &mut orders);
+                    held = other;
+                    self.append(group).await;
+                    self.bound_log().await;
+                }
+                Order::BeginIncarnation { new, reply } => {
+                    let begun = self.begin_incarnation(new).await;
+                    answer(reply, begun);
+                }
+                Order::Barrier(reply) => {
+                    let settled = self.settled().await;
+                    answer(reply, settled);
+                }
+                Order::Close(reply) => {
+                    let closed = self.close().await;
+                    refuse_rest(&mut orders);
+                    answer(reply, closed);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Returns the connection, made anew if the last one failed.
+    async fn session(&mut self) -> Result<&mut Session, JournalFault> {
+        if let Some(damage) = &self.damage {
+            return Err(damage.clone());
+        }
+        if self.place.moved() {
+            self.session = None;
+            return Err(JournalFault::NotWritten {
+                detail: "its file was removed or replaced while in use; put it back or restart the agent"
+                    .into(),
+            });
+        }
+        let mut session = match self.session.take() {
+            Some(session) => session,
+            None => match Session::open(&self.options, &self.place.paths.database).await {
+                Ok(session) => session,
+                Err(fault) => return Err(self.note(before(fault))),
+            },
+        };
+        if self.unsettled {
+            if let Err(broke) = session.settle().await {
+                self.session = Some(session);
+                self.end_session().await;
+                return Err(self.note(before(broke.fault())));
+            }
+            self.unsettled = false;
+        }
+        Ok(self.session.insert(session))
+    }
+
+    /// Makes sure that what can be read now is what will be read.
+    async fn settled(&mut self) -> Result<(), JournalFault> {
+        if !self.unsettled {
+            return Ok(());
+        }
+        match self.session().await {
+            Ok(_) => Ok(()),
+            Err(JournalFault::NotWritten { detail } | JournalFault::Full { detail }) => {
+                Err(JournalFault::Lost { detail })
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    async fn append(&mut self, mut group: Vec<Waiting>) {
+        // Whoever no longer waits has counted it as lost, which "absent" is a case of.
+        group.retain(|waiting| !waiting.reply.is_closed());
+        let session = match self.session().await {
+            Ok(session) => session,
+            Err(fault) => return refuse(group, &fault),
+        };
+        let mut fit = vec![];
+        for waiting in group {
+            match session.chains.check(&waiting.batch) {
+                Ok(after) => {
+                    session.chains.advance(after);
+                    fit.push(waiting);
+                }
+                Err(fault) => answer(waiting.reply, Err(fault)),
+            }
+        }
+        if fit.is_empty() {
+            return;
+        }
+        let batches: Vec<&Batch> = fit.iter().map(|waiting| &waiting.batch).collect();
+        match session.write(&batches).await {
+            Ok(()) => {
+                for waiting in fit {
+                    let durable = attest(waiting.batch.id);
+                    answer(waiting.reply, Ok(durable));
+                }
+            }
+            Err(Broke::Within(fault) | Broke::AtCommit(fault @ JournalFault::Full { .. }))
+                if fit.len() > 1 && !matches!(fault, JournalFault::Damaged { .. }) =>
+            {
+                self.end_session().await;
+                for waiting in fit {
+                    Box::pin(self.append(vec![waiting])).await;
+                }
+            }
+            Err(broke) => {
+                self.end_session().await;
+                let fault = self.note(broke.fault());
+                refuse(fit, &fault);
+            }
+        }
+    }
+
+    async fn begin_incarnation(&mut self, new: Incarnation) -> Result<(), JournalFault> {
+        match self.session().await?.begin_incarnation(new).await {
+            Ok(()) => Ok(()),
+            Err(broke) => {
+                self.end_session().await;
+                Err(self.note(broke.fault()))
+            }
+        }
+    }
+
+    /// Remembers what must be remembered of a fault before it is answered.
+    fn note(&mut self, fault: JournalFault) -> JournalFault {
+        match &fault {
+            JournalFault::Damaged { .. } => {
+                tracing::error!(error = %fault, "Journal is damaged and will not be written to again");
+                self.damage = Some(fault.clone());
+            }
+            JournalFault::Lost { .. } => {
+                self.losses.add();
+                self.unsettled = true;
+            }
+            JournalFault::NotWritten { .. }
+            | JournalFault::Full { .. }
+            | JournalFault::OutOfOrder { .. }
+            | JournalFault::Unfit { .. }
+            | JournalFault::TooNew { .. }
+            | JournalFault::InUse { .. }
+            | JournalFault::Unusable { .. }
+            | JournalFault::Closed => {}
+        }
+        fault
+    }
+
+    /// Throws the connection away, which rolls back what it had open.
+    async fn end_session(&mut self) {
+        if let Some(session) = self.session.take()
+            && let Err(fault) = session.close().await
+        {
+            tracing::warn!(error = %fault, "Journal connection did not end well");
+        }
+    }
+
+    /// Empties the log when it has grown beyond its bound: the usual checkpoint, which never waits, has
+    /// then been kept from it by readers for long.
+    async fn bound_log(&mut self) {
+        let bytes = length(&self.place.paths.log);
+        if bytes <= self.empty_log_above {
+            return;
+        }
+        let Some(session) = &mut self.session else { return };
+        match session.empty_log().await {
+            Ok(true) => self.empty_log_above = LOG_BYTES,
+            Ok(false) => {
+                // Tried again only after as much was added: each try may wait.
+                self.empty_log_above = bytes.saturating_add(LOG_BYTES);
+                tracing::warn!(bytes, "Journal log grows, because something reads the journal without end");
+            }
+            Err(error) => {
+                self.empty_log_above = bytes.saturating_add(LOG_BYTES);
+                tracing::warn!(bytes, %error, "Journal log could not be emptied");
+            }
+        }
+    }
+
+    /// Ends the connection and gives the lock back.
+    async fn close(self) -> Result<(), JournalFault> {
+        match self.session {
+            Some(session) => session.close().await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Takes what waits behind the first batch, up to the first order of another kind.
+fn gather(first: Waiting, orders: &mut mpsc::Receiver<Order>) -> (Vec<Waiting>, Option<Order>) {
+    let mut bytes = size(&first.batch);
+    let mut group = vec![first];
+    while group.len() < MOST_BATCHES && bytes < MOST_BYTES {
+        match orders.try_recv() {
+            Ok(Order::Append(waiting)) => {
+                bytes = bytes.saturating_add(size(&waiting.batch));
+                group.push(waiting);
+            }
+            Ok(other) => return (group, Some(other)),
+            Err(_) => break,
+        }
+    }
+    (group, None)
+}
+
+fn size(batch: &Batch) -> usize {
+    let size = |write: &Write| match write {
+        Write::Put { body, .. } | Write::Report { body, .. } | Write::Receipt { body, .. } => body.len(),
+        Write::Forget { .. } | Write::ReportsCommitted { .. } => 0,
+    };
+    batch.writes.iter().map(size).sum()
+}
+
+/// Sorts a fault met before a batch was begun: the batch was not written, whatever else was lost.
+fn before(fault: JournalFault) -> JournalFault {
+    if let JournalFault::Lost { detail } = fault { JournalFault::NotWritten { detail } } else { fault }
+}
+
+fn refuse(group: Vec<Waiting>, fault: &JournalFault) {
+    for waiting in group {
+        answer(waiting.reply, Err(fault.clone()));
+    }
+}
+
+fn refuse_rest(orders: &mut mpsc::Receiver<Order>) {
+    orders.close();
+    while let Ok(order) = orders.try_recv() {
+        match order {
+            Order::Append(waiting) => answer(waiting.reply, Err(JournalFault::Closed)),
+            Order::BeginIncarnation { reply, .. } | Order::Barrier(reply) => {
+                answer(reply, Err(JournalFault::Closed))
+            }
+            Order::Close(reply) => answer(reply, Ok(())),
+        }
+    }
+}
+
+fn answer<T>(reply: Reply<T>, answer: Result<T, JournalFault>) {
+    if reply.send(answer).is_err() {
+        tracing::debug!("Journal answered a call that no longer waits");
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "COMMIT was answered, and SQLite syncs the log before it answers"
+)]
+const fn attest(batch: BatchId) -> Durable {
+    Durable::attest(batch)
+}
