@@ -279,7 +279,7 @@ fn closed(
     effects: &mut Effects,
 ) -> Outcome {
     let reason = climb.reason().cloned();
-    if climb.is_in_doubt() {
+    if climb.in_doubt {
         record.unsure.note(true, now.plus(LANDS_WITHIN));
     }
     let observed = match &climb.observed {

@@ -23,6 +23,7 @@ pub struct Ladder {
     ownership: Ownership,
     shutting_scrambles: bool,
     shut: bool,
+    in_doubt: bool,
     failures: Vec<(Task, Failure)>,
 }
 
@@ -44,6 +45,8 @@ enum Place {
 pub struct Climb {
     /// The login was shut, or was seen shut.
     pub contained: bool,
+    /// Something that was sent may still land.
+    pub in_doubt: bool,
     /// What failed on the way.
     pub failures: Vec<(Task, Failure)>,
     /// What was read back at the end.
@@ -51,11 +54,6 @@ pub struct Climb {
 }
 
 impl Climb {
-    /// Returns true when something that was sent may still land.
-    pub fn is_in_doubt(&self) -> bool {
-        self.failures.iter().any(|(_, failure)| failure.certainty == Certainty::Unknown)
-    }
-
     /// Returns the failure that says most about why the close is not done.
     pub fn reason(&self) -> Option<&Failure> {
         self.failures.first().map(|(_, failure)| failure).or(self.observed.as_ref().err())
@@ -69,7 +67,7 @@ impl Ladder {
             Ownership::Owned => Place::Shut,
             Ownership::Borrowed => Place::Strip,
         };
-        Self { place, ownership, shutting_scrambles, shut: false, failures: vec![] }
+        Self { place, ownership, shutting_scrambles, shut: false, in_doubt: false, failures: vec![] }
     }
 
     /// Returns the task to do next; `None` after the observation was asked for.
@@ -109,7 +107,10 @@ impl Ladder {
                     self.failures.retain(|(failed, _)| *failed != task);
                 }
             }
-            Err(failure) => self.failures.push((task, failure)),
+            Err(failure) => {
+                self.in_doubt |= failure.certainty == Certainty::Unknown;
+                self.failures.push((task, failure));
+            }
         }
     }
 
@@ -119,7 +120,7 @@ impl Ladder {
             Ok(observed) => observed.is_shut(),
             Err(_) => self.shut,
         };
-        Climb { contained, failures: self.failures, observed }
+        Climb { contained, in_doubt: self.in_doubt, failures: self.failures, observed }
     }
 }
 

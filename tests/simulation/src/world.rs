@@ -546,6 +546,11 @@ impl World {
     fn land(&mut self, landing: Landing) -> Told {
         let Landing { call: id, sent, verb, account, target, closing, answered_at, twice } = landing;
         if !self.targets[target].up {
+            // It went down under the call: whether it was done, nobody can say.
+            if let Some(at) = answered_at {
+                let outcome = Err(Failure::unknown(Code::UNREACHABLE, "the connection broke"));
+                self.at(at, Event::Answers { call: id, sent, outcome });
+            }
             return Ok(());
         }
         let verb = match (self.fault, verb) {

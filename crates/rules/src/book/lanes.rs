@@ -63,6 +63,9 @@ pub struct Lanes {
     pub(super) tries: BTreeMap<AccountId, Tries>,
     /// Accounts for which this process holds the clear text of the minted credential.
     pub(super) clear_at_hand: BTreeSet<AccountId>,
+    /// Accounts whose close was begun without a journal: what is remembered of them is not true any more,
+    /// and nothing else is done with them before a close has been written down.
+    pub(super) unrecorded: BTreeSet<AccountId>,
     wakes: BTreeSet<(Timestamp, AccountId)>,
     wake_of: BTreeMap<AccountId, Timestamp>,
     ready_of: BTreeMap<AccountId, (IntegrationId, Class, Timestamp)>,

@@ -42,6 +42,13 @@ impl Book {
         }
     }
 
+    fn plan_of(&self, record: &AccountRecord, now: Timestamp) -> Plan {
+        if self.lanes.unrecorded.contains(&record.account.id) {
+            return Plan::Do(Class::Closing, Deed::Close);
+        }
+        plan::plan(record, self.surroundings(record), now)
+    }
+
     pub(super) fn reconsider_all(&mut self, now: Timestamp) {
         let ids: Vec<AccountId> = self.accounts.keys().copied().collect();
         for id in ids {
@@ -88,7 +95,7 @@ impl Book {
             return;
         }
         let integration = record.account.integration.clone();
-        match plan::plan(record, self.surroundings(record), now) {
+        match self.plan_of(record, now) {
             Plan::Wait(None) => self.lanes.unlist(id),
             Plan::Wait(Some(at)) => self.lanes.wake_at(id, at),
             Plan::Do(class, deed) => {
@@ -197,7 +204,7 @@ impl Book {
                     continue;
                 };
                 // The plan is made anew: what was listed may have been overtaken.
-                let Plan::Do(class_now, deed) = plan::plan(record, self.surroundings(record), now) else {
+                let Plan::Do(class_now, deed) = self.plan_of(record, now) else {
                     self.consider(id, now);
                     continue;
                 };
@@ -266,6 +273,9 @@ impl Book {
         match outcome {
             Outcome::Done => {
                 self.lanes.tries.remove(&id);
+                if flight.act.closes() && self.lanes.unrecorded.remove(&id) {
+                    self.staged.recorded(id);
+                }
             }
             Outcome::Again(failure) => {
                 let deed = deed_of(&flight.act);
@@ -298,7 +308,7 @@ impl Book {
         if let Some(tries) = self.lanes.tries.get_mut(&id) {
             tries.next = tries.next.max(now.plus(UNWRITTEN_PAUSE));
         } else if let Some(record) = self.accounts.get(&id)
-            && let Plan::Do(_, deed) = plan::plan(record, self.surroundings(record), now)
+            && let Plan::Do(_, deed) = self.plan_of(record, now)
         {
             self.lanes.tries.insert(id, Tries { deed, count: 1, next: now.plus(UNWRITTEN_PAUSE) });
         }

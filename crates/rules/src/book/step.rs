@@ -25,6 +25,8 @@ pub(super) struct Staged {
     tales: Vec<Tale>,
     committed: Option<Position>,
     last_report: Option<Position>,
+    /// Accounts whose close, begun without a journal, is written down with this.
+    recorded: Vec<AccountId>,
     /// Something happened that must be written even if no row changed.
     dirty: bool,
 }
@@ -38,6 +40,10 @@ impl Staged {
     pub(super) fn report(&mut self, report: Report) {
         self.dirty = true;
         self.tales.push(Tale::Report(report));
+    }
+
+    pub(super) fn recorded(&mut self, account: AccountId) {
+        self.recorded.push(account);
     }
 
     pub(super) fn commit_reports(&mut self, through: Position) {
@@ -233,6 +239,8 @@ impl Book {
         }
         let (closing, other): (Vec<_>, Vec<_>) =
             pending.actions.into_iter().partition(|action| action.act.closes());
+        self.lanes.unrecorded.extend(staged.recorded);
+        self.lanes.unrecorded.extend(closing.iter().map(|action| action.account));
         for action in other {
             self.lanes.never_sent(action.account, &action.integration, action.ticket);
         }
