@@ -13,7 +13,7 @@ use super::{
 use crate::manifest::{ExpiryClass, MarkClass};
 
 /// How long one case may take.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(900);
 
 /// What a case needs of its world, beyond what every world has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,7 @@ enum Need {
     WriteMarks,
     RenameAccounts,
     OpenByHand,
+    WidenRoles,
     OwnObjects,
     PrepareTransactions,
     Resist,
@@ -47,6 +48,7 @@ impl Need {
             Self::WriteMarks => (can.write_marks, "marks cannot be written by hand"),
             Self::RenameAccounts => (can.rename_accounts, "accounts cannot be renamed"),
             Self::OpenByHand => (can.open_by_hand, "a login cannot be opened by hand"),
+            Self::WidenRoles => (can.widen_roles, "permissions are given without shared roles"),
             Self::OwnObjects => (can.own_objects, "accounts own nothing that outlives their sessions"),
             Self::PrepareTransactions => (can.prepare_transactions, "there are no prepared transactions"),
             Self::Resist => (can.resist, "a grantee has no means to resist"),
@@ -135,6 +137,7 @@ cases! {
     foreign::a_copied_mark_is_not_believed [WriteMarks];
     foreign::a_mark_of_another_account_of_ours_is_not_believed [WriteMarks];
     foreign::another_connectors_account_is_not_touched;
+    foreign::a_shared_role_that_grew_is_reported_and_not_given [WidenRoles];
     hostile_names::resources_with_hostile_names_are_granted_and_stripped;
     hostile_names::names_that_cannot_be_are_refused;
     hostile_names::look_alike_names_are_not_confused;

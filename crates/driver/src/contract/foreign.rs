@@ -228,10 +228,9 @@ pub(super) async fn another_connectors_account_is_not_touched(stage: &Stage<'_>)
     let person = stage.person("ann")?;
     let mut order = stage.order(&person, &set(std::slice::from_ref(&a)));
     order.spec.mark.connector = connector;
-    // What we share among our accounts is there before, so that only the neighbour's things come and go.
-    let (_, warm) = stage.opened(&ours, "warm", std::slice::from_ref(&a)).await?;
-    stage.put_away(&ours, &warm).await?;
-    let before = stage.world.inventory().await?;
+    // One of ours on the same resource: what the two connectors share is in use by both.
+    let (neighbour, neighbours) = stage.opened(&ours, "neighbour", std::slice::from_ref(&a)).await?;
+    let before = about(stage.world, neighbour.name()).await?;
     let account = theirs.open(&order).await.told("opening as another connector")?;
 
     refused(ours.open(&stage.order(&person, &order.wanted)).await, &[Code::ACCOUNT_FOREIGN], "open")?;
@@ -253,5 +252,33 @@ pub(super) async fn another_connectors_account_is_not_touched(stage: &Stage<'_>)
     }
     stage.put_away(&theirs, &account).await?;
     theirs.retire().await.told("retiring as another connector")?;
-    super::check::unchanged(&before, &stage.world.inventory().await?, "another connector that came and went")
+    let after = about(stage.world, neighbour.name()).await?;
+    super::check::unchanged(&before, &after, "another connector that came and went")?;
+    stage.can_use(&neighbour, &a).await?;
+    stage.put_away(&ours, &neighbours).await
+}
+
+pub(super) async fn a_shared_role_that_grew_is_reported_and_not_given(
+    stage: &Stage<'_>,
+) -> Result<(), Broken> {
+    let target = stage.target().await?;
+    let a = stage.plain(0)?;
+    let (ann, anns) = stage.opened(&target, "ann", std::slice::from_ref(&a)).await?;
+    stage.world.widen_role(ann.name()).await?;
+    let found = present(&target, &anns).await?;
+    ensure(!found.excess.is_empty(), "observe does not tell that a shared role has grown")?;
+    let bob = stage.person("bob")?;
+    let order = stage.order(&bob, &set(std::slice::from_ref(&a)));
+    refused(
+        target.open(&order).await,
+        &[Code::PERMISSION_ROLE_WIDER],
+        "giving a shared role that has grown",
+    )?;
+    stage.locked_out(&bob, &a.resource, "after a refused opening").await?;
+    stage.close(&target, &anns).await?;
+    stage.world.narrow_role(ann.name()).await?;
+    let bobs = target.open(&order).await.told("opening once the role is as it was")?;
+    stage.can_use(&bob, &a).await?;
+    stage.put_away(&target, &bobs).await?;
+    stage.put_away(&target, &anns).await
 }

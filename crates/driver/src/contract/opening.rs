@@ -2,6 +2,8 @@
 
 use model::{Certainty, Code, Entitlement, Login, MarkState, Permission, ResourceKind};
 
+use model::observed::Present;
+
 use super::stage::{Broken, Stage, Told, ensure, equal, holds, present, refused, set};
 use crate::{HeirPolicy, Target};
 
@@ -77,9 +79,11 @@ pub(super) async fn every_verb_twice_is_once(stage: &Stage<'_>) -> Result<(), Br
     let mark = stage.mark(&person.account, &wanted, 2);
     let expires = stage.expires(stage.until());
     target.renew(&account, &mark, expires).await.told("renew")?;
-    let once = present(&target, &account).await?;
+    // A session of the login before may still be on its way out: it does not count here.
+    let once = Present { sessions: 0, ..present(&target, &account).await? };
     target.renew(&account, &mark, expires).await.told("the second renew")?;
-    equal(&present(&target, &account).await?, &once, "after the second renew")?;
+    let twice = Present { sessions: 0, ..present(&target, &account).await? };
+    equal(&twice, &once, "after the second renew")?;
     stage.can_use(&person, &stage.plain(0)?).await?;
     stage.put_away(&target, &account).await
 }

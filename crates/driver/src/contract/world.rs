@@ -58,6 +58,8 @@ pub struct Can {
     pub rename_accounts: bool,
     /// An account's login can be opened by hand, without a new credential.
     pub open_by_hand: bool,
+    /// Permissions are given through shared roles, to which an administrator can add a right.
+    pub widen_roles: bool,
     /// Accounts can own objects that outlive their sessions.
     pub own_objects: bool,
     /// A grantee can leave a transaction behind that needs no session.
@@ -167,8 +169,9 @@ pub trait World: Send + Sync {
 
     /// Returns everything on the target that a driver could change, one fact a line: accounts with their
     /// attributes and verifiers, memberships, rights, defaults, marks, comments, in every place of the
-    /// target. A line about an account holds its name. Nothing that changes by itself is in it: no
-    /// sessions, counters, times of last use.
+    /// target. A line about an account holds its name. Rights are in it as the target means them, not as it
+    /// stores them: a list that was spelled out and then means the default again is the default. Nothing
+    /// that changes by itself is in it: no sessions, counters, times of last use.
     async fn inventory(&self) -> Result<BTreeSet<String>, WorldFault>;
 
     /// Returns what the process has logged so far, at every level; see [`super::Recorder`].
@@ -234,6 +237,18 @@ pub trait World: Send + Sync {
     async fn add_rights_by_hand(&self, name: &AccountName) -> Result<usize, WorldFault> {
         let _ = name;
         Err(WorldFault::not_offered("add_rights_by_hand"))
+    }
+
+    /// Adds a right to one of the shared roles through which the account has its permissions.
+    async fn widen_role(&self, name: &AccountName) -> Result<(), WorldFault> {
+        let _ = name;
+        Err(WorldFault::not_offered("widen_role"))
+    }
+
+    /// Takes back what [`World::widen_role`] added to a role of this account.
+    async fn narrow_role(&self, name: &AccountName) -> Result<(), WorldFault> {
+        let _ = name;
+        Err(WorldFault::not_offered("narrow_role"))
     }
 
     /// Makes objects that the account owns, in every place of the target where it could own some, and

@@ -148,6 +148,20 @@ impl System {
         })
     }
 
+    /// Adds a right to the shared roles of an account, or takes back what was added; false when there is no
+    /// such account or role.
+    pub fn widen_roles(&self, name: &AccountName, right: Option<&str>) -> bool {
+        let state = &mut self.core().state;
+        let Some(number) = state.find(&name.0) else { return false };
+        let roles = state.accounts.get(&number).map(|row| row.roles.clone()).unwrap_or_default();
+        let Some(right) = right else {
+            state.roles.values_mut().for_each(|role| role.more.clear());
+            return true;
+        };
+        let theirs = state.roles.iter_mut().filter(|(name, _)| roles.contains(*name));
+        theirs.map(|(_, role)| role.more.insert(right.to_owned())).count() > 0
+    }
+
     /// Lets an account own an object; false when there is no such account.
     pub fn give_object(&self, name: &AccountName, object: &str) -> bool {
         let state = &mut self.core().state;
@@ -228,7 +242,9 @@ impl System {
             facts.extend(row.roles.iter().map(|role| format!("account {name} is in {role}")));
             facts.extend(row.by_hand.iter().map(|right| format!("account {name} has {right}")));
         }
-        facts.extend(state.roles.iter().map(|(name, role)| format!("role {name} gives {}", role.gives)));
+        for (name, role) in &state.roles {
+            facts.insert(format!("role {name} gives {} and {:?}", role.gives, role.more));
+        }
         facts.extend(state.things.iter().map(|path| format!("thing {path:?}")));
         facts.extend(state.objects.iter().map(|(object, owner)| format!("object {object} of {owner:?}")));
         if state.has_heir {

@@ -39,6 +39,7 @@ sabotages! {
     FindsByNameOnly,
     FoldsNames,
     ForgetsPreparedTransactions,
+    GivesWiderRoles,
     GrantChangesCredential,
     GrantMakesWhatIsMissing,
     GrantOnlyAdds,

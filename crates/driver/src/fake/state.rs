@@ -92,6 +92,8 @@ pub(super) struct RoleRow {
     /// Connector and integration that made it.
     pub(super) maker: String,
     pub(super) gives: Entitlement,
+    /// What an administrator added to it.
+    pub(super) more: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone)]

@@ -3,9 +3,12 @@
 mod closing;
 mod reading;
 
+use std::collections::BTreeSet;
+
 use model::mark::MarkDraft;
 use model::{
-    AccountRef, Code, Entitlement, EntitlementSet, Failure, ImmutableId, MarkState, ResourceId, Timestamp,
+    AccountRef, Code, Entitlement, EntitlementSet, Failure, ImmutableId, MarkState, ResourceId, Retry,
+    Timestamp,
 };
 
 use super::desk::Desk;
@@ -264,8 +267,17 @@ fn join(desk: &mut Desk<'_>, number: Number, entitlement: &Entitlement) -> Resul
     .map_err(|fault| Failure::refused(Code::DRIVER_FAULT, fault.to_string()))?;
     let maker = desk.maker();
     let refuses = desk.has(Sabotage::RefusesTheTenth);
+    let ignores = desk.has(Sabotage::GivesWiderRoles);
     desk.ask(format!("make role {role}"), |state| {
-        state.roles.entry(role.clone()).or_insert_with(|| RoleRow { maker, gives: entitlement.clone() });
+        state.roles.entry(role.clone()).or_insert_with(|| RoleRow {
+            maker,
+            gives: entitlement.clone(),
+            more: BTreeSet::new(),
+        });
+        if !ignores && state.roles.get(&role).is_some_and(|role| !role.more.is_empty()) {
+            let detail = "a shared role holds more than it should: take back what was added to it";
+            return Err(Failure::refused(Code::PERMISSION_ROLE_WIDER, detail).with_retry(Retry::NeedsHuman));
+        }
         let members = state.accounts.values().filter(|row| row.roles.contains(&role)).count();
         if refuses && members >= 9 {
             return Err(Failure::refused(Code::BUSY, "too many at once"));

@@ -105,6 +105,7 @@ impl World for FakeWorld {
             write_marks: true,
             rename_accounts: true,
             open_by_hand: true,
+            widen_roles: true,
             own_objects: true,
             prepare_transactions: true,
             resist: true,
@@ -205,6 +206,14 @@ impl World for FakeWorld {
         done(self.system.add_right(name, "may do anything"), "add_rights_by_hand")?;
         done(self.system.add_right(name, "is an admin"), "add_rights_by_hand")?;
         Ok(2)
+    }
+
+    async fn widen_role(&self, name: &AccountName) -> Result<(), WorldFault> {
+        done(self.system.widen_roles(name, Some("may do anything")), "widen_role")
+    }
+
+    async fn narrow_role(&self, name: &AccountName) -> Result<(), WorldFault> {
+        done(self.system.widen_roles(name, None), "narrow_role")
     }
 
     async fn plant_owned(&self, name: &AccountName) -> Result<Vec<String>, WorldFault> {

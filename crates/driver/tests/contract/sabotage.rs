@@ -42,6 +42,7 @@ const TABLE: &[(Nature, Sabotage, &str)] = {
         (Transactions, FoldsNames, "hostile_names::look_alike_names_are_not_confused"),
         (Transactions, ForgetsPreparedTransactions, "closing::prepared_transactions_end_with_the_sessions"),
         (Transactions, ForgetsPreparedTransactions, "resisting::a_grantee_that_resists_is_closed"),
+        (Transactions, GivesWiderRoles, "foreign::a_shared_role_that_grew_is_reported_and_not_given"),
         (Transactions, GrantChangesCredential, "overlap::joining_keeps_the_credential"),
         (Transactions, GrantMakesWhatIsMissing, "opening::a_missing_account_cannot_be_opened"),
         (Transactions, GrantOnlyAdds, "opening::grant_converges_to_the_full_set"),

@@ -57,6 +57,8 @@ fn present(desk: &Desk<'_>, number: Number) -> Option<Present> {
     let strange = row.roles.iter().filter(|role| !ours.iter().any(|(name, _)| name == *role));
     let mut excess: Vec<_> = strange.map(|role| format!("member of {role}")).collect();
     excess.extend(row.by_hand.iter().cloned());
+    let grown = row.roles.iter().filter_map(|role| state.roles.get(role)).flat_map(|role| role.more.iter());
+    excess.extend(grown.map(|right| format!("{right}, through a shared role")));
     if desk.has(Sabotage::MissesRightsByHand) {
         excess.clear();
     }
