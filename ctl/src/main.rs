@@ -1,1 +1,7 @@
-fn main() {}
+//! `tidegatectl`: see the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ctl::main()
+}

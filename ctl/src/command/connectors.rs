@@ -1,0 +1,134 @@
+//! `connectors`: agents and their tokens.
+
+use model::{ConnectorId, Span};
+use serde_json::{Value, json};
+
+use super::issued::Destination;
+use super::{Desk, Paging};
+use crate::api::{Call, read};
+use crate::exit::Exit;
+use crate::fault::Fault;
+use crate::print::Table;
+use crate::shape::Connector;
+
+const EXAMPLES: &str = "\
+Examples:
+  tidegatectl connectors create eu-west --token-file connector.token
+  tidegatectl connectors rotate-token eu-west --grace 1h --token-file connector.token
+  tidegatectl connectors list";
+
+/// Manage connectors: agents and their tokens
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Make a connector and its token, which is shown this once
+    Create {
+        id: ConnectorId,
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+        #[command(flatten)]
+        destination: Destination,
+    },
+    /// List connectors
+    List {
+        #[command(flatten)]
+        paging: Paging,
+    },
+    /// Make a new token; the old one is taken for a while longer
+    RotateToken {
+        id: ConnectorId,
+        /// How long the old one is still taken
+        #[arg(long, value_name = "DURATION", default_value = "1h")]
+        grace: Span,
+        #[command(flatten)]
+        destination: Destination,
+    },
+    /// Refuse the connector's agent from now on; what it opened still ends at its deadlines
+    Revoke { id: ConnectorId },
+}
+
+pub(crate) async fn run(args: Args, desk: &Desk<'_>) -> Result<Exit, Fault> {
+    match args.verb {
+        Verb::Create { id, description, destination } => {
+            let body = json!({ "id": id, "description": description });
+            issue(desk, &destination, &["connectors"], body, &format!("make the connector {id}")).await
+        }
+        Verb::RotateToken { id, grace, destination } => {
+            let body = json!({ "grace_seconds": grace.as_millis() / 1000 });
+            let path = ["connectors", id.as_str(), "rotate-token"];
+            issue(desk, &destination, &path, body, &format!("rotate the token of {id}")).await
+        }
+        Verb::List { paging } => list(desk, &paging).await,
+        Verb::Revoke { id } => revoke(desk, &id).await,
+    }
+}
+
+async fn issue(
+    desk: &Desk<'_>,
+    destination: &Destination,
+    path: &[&str],
+    body: Value,
+    what: &str,
+) -> Result<Exit, Fault> {
+    destination.check(desk.printer)?;
+    let (api, _) = desk.api()?;
+    let mut answer = api.call(Call::post(path, body, what)).await?;
+    let token = destination.deliver(&mut answer, desk.printer)?;
+    let word = |key: &str| answer.get(key).and_then(Value::as_str).map(str::to_owned);
+    let pairs = [
+        ("connector", word("connector")),
+        ("token", token.map(|token| token.expose().to_owned())),
+        ("the old one until", word("previous_until")),
+    ];
+    desk.printer.answer(&answer, |text| text.pairs(pairs))?;
+    Ok(Exit::Ok)
+}
+
+async fn list(desk: &Desk<'_>, paging: &Paging) -> Result<Exit, Fault> {
+    let (api, _) = desk.api()?;
+    let what = "list connectors";
+    let (items, more) = api.list(&["connectors"], &[], paging.most(), what).await?;
+    let connectors: Vec<Connector> = read(Value::from(items.clone()), what)?;
+    desk.printer.answer(&Value::from(items), |text| {
+        let mut table = Table::new(&["ID", "STATE", "LAST SEEN", "VERSION", "DESCRIPTION"]);
+        for connector in &connectors {
+            table.row([
+                connector.id.clone(),
+                state(connector).to_owned(),
+                connector.last_seen_at.clone().unwrap_or_default(),
+                connector.version.clone().unwrap_or_default(),
+                connector.description.clone().unwrap_or_default(),
+            ]);
+        }
+        text.table(&table);
+    })?;
+    Paging::note(desk.printer, more);
+    Ok(Exit::Ok)
+}
+
+fn state(connector: &Connector) -> &'static str {
+    match connector {
+        Connector { revoked_at: Some(_), .. } => "revoked",
+        Connector { paused: true, connected: true, .. } => "paused",
+        Connector { connected: true, .. } => "connected",
+        _ => "away",
+    }
+}
+
+async fn revoke(desk: &Desk<'_>, id: &ConnectorId) -> Result<Exit, Fault> {
+    let (api, _) = desk.api()?;
+    let what = format!("revoke the connector {id}");
+    let path = ["connectors", id.as_str(), "revoke"];
+    let answer = api.call(Call::post(&path, json!({}), &what)).await?;
+    let connector: Connector = read(answer.clone(), &what)?;
+    desk.printer.answer(&answer, |text| {
+        text.pairs([("connector", Some(connector.id.clone())), ("revoked", connector.revoked_at.clone())]);
+    })?;
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,31 @@
+//! `reject`: turns a pending request down, with the reason.
+
+use model::AccessId;
+use serde_json::json;
+
+use super::{Desk, show};
+use crate::api::{Call, read};
+use crate::exit::Exit;
+use crate::fault::Fault;
+use crate::shape::Request;
+
+/// Reject a pending request
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// As `tidegatectl list --state pending` shows it
+    access: AccessId,
+    /// Why; the grantee sees it
+    #[arg(short, long, value_name = "TEXT")]
+    reason: String,
+}
+
+pub(crate) async fn run(args: Args, desk: &Desk<'_>) -> Result<Exit, Fault> {
+    let (api, _) = desk.api()?;
+    let what = format!("reject {}", args.access);
+    let body = json!({ "reason": args.reason });
+    let path = ["requests", args.access.as_str(), "reject"];
+    let answer = api.call(Call::post(&path, body, &what)).await?;
+    let request: Request = read(answer.clone(), &what)?;
+    desk.printer.answer(&answer, |text| show::page(text, &request))?;
+    Ok(Exit::Ok)
+}
