@@ -158,7 +158,8 @@ pub trait Journal: Send + Sync {
     /// dropped half-way counts as lost.
     ///
     /// # Errors
-    /// [`JournalFault::Lost`] when nobody knows; with every other fault the batch is surely absent.
+    /// [`JournalFault::Lost`] when nobody knows, [`JournalFault::Damaged`] when it no longer matters; with
+    /// every other fault the batch is surely absent.
     async fn append(&self, batch: &Batch) -> Result<Durable, JournalFault>;
 
     /// Returns up to `limit` uncommitted reports after `after`, in order.

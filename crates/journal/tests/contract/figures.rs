@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use journal::Journal as _;
-use journal::sqlite::Sqlite;
 use model::durable::{Table, Write};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use super::{batch, options, put};
+use super::{batch, opened, options, put};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[expect(clippy::disallowed_methods, reason = "a figure is taken with a clock")]
@@ -18,7 +17,7 @@ async fn appends_each_second() {
     let body = |caller: u64, n: u64| format!("{{\"pad\":\"{}\"}}", format!("{caller:04}{n:04}").repeat(100));
     for callers in [1_u64, 8, 64] {
         let base = TempDir::new().unwrap();
-        let journal = Arc::new(Sqlite::open(options(base.path())).await.unwrap());
+        let journal = Arc::new(opened(&options(base.path())).await.unwrap());
         let each = 1600 / callers;
         let mut calls = JoinSet::new();
         let begun = Instant::now();
@@ -45,7 +44,7 @@ async fn appends_each_second() {
 #[expect(clippy::disallowed_methods, reason = "a figure is taken with a clock")]
 async fn time_to_open_and_load() {
     let base = TempDir::new().unwrap();
-    let journal = Sqlite::open(options(base.path())).await.unwrap();
+    let journal = opened(&options(base.path())).await.unwrap();
     let body = format!("{{\"pad\":\"{}\"}}", "x".repeat(1000));
     for id in 0..40_u64 {
         let writes = (0..500).map(|n| put(&format!("{id:04}.{n:04}"), &body)).collect();
@@ -53,7 +52,7 @@ async fn time_to_open_and_load() {
     }
     journal.close().await.unwrap();
     let begun = Instant::now();
-    let journal = Sqlite::open(options(base.path())).await.unwrap();
+    let journal = opened(&options(base.path())).await.unwrap();
     let opened = begun.elapsed();
     let rows = journal.load().await.unwrap().rows.len();
     let took = begun.elapsed();

@@ -10,7 +10,7 @@ use model::durable::Write;
 use model::{IntegrationId, Position};
 use tempfile::TempDir;
 
-use super::{batch, database, folder, foreign, keys, meddle, opened_soon, options, put, report};
+use super::{batch, database, folder, foreign, keys, meddle, opened, options, put, report};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -22,7 +22,7 @@ fn chmod(path: &Path, mode: u32) {
 
 /// Makes a journal with something of everything in it, and closes it.
 async fn filled(base: &Path) {
-    let journal = Sqlite::open(options(base)).await.unwrap();
+    let journal = opened(&options(base)).await.unwrap();
     let chain = IntegrationId::parse("pg").unwrap();
     for id in 1..=40_u64 {
         let body = format!("{{\"number\":{id},\"pad\":\"{}\"}}", "marker".repeat(100));
@@ -37,8 +37,7 @@ async fn filled(base: &Path) {
 #[tokio::test]
 async fn only_the_owner_may_look() {
     let base = TempDir::new().unwrap();
-    let journal =
-        Sqlite::open(SqliteOptions { reserve_bytes: 100_000, ..options(base.path()) }).await.unwrap();
+    let journal = opened(&SqliteOptions { reserve_bytes: 100_000, ..options(base.path()) }).await.unwrap();
     journal.append(&batch(1, vec![put("a", "{}")])).await.unwrap();
     assert_eq!(mode(&folder(base.path())), 0o700);
     let mut seen = vec![];
@@ -59,7 +58,7 @@ async fn only_the_owner_may_look() {
         (folder(base.path()).join("journal.reserve"), 0o604, 0o600),
     ] {
         chmod(&path, open);
-        let refused = Sqlite::open(options(base.path())).await.unwrap_err();
+        let refused = opened(&options(base.path())).await.unwrap_err();
         assert!(
             matches!(&refused, JournalFault::Unusable { detail, .. } if detail.contains("chmod o-rwx")),
             "{path:?} {open:o}: {refused}"
@@ -69,7 +68,7 @@ async fn only_the_owner_may_look() {
     // What a Kubernetes volume with fsGroup looks like after a mount.
     chmod(&database(base.path()), 0o660);
     chmod(&folder(base.path()), 0o770);
-    let journal = Sqlite::open(options(base.path())).await.unwrap();
+    let journal = opened(&options(base.path())).await.unwrap();
     assert_eq!(keys(&journal).await, ["a"]);
 }
 
@@ -79,7 +78,7 @@ async fn a_link_in_place_of_the_file_is_refused() {
     filled(base.path()).await;
     fs::rename(database(base.path()), base.path().join("elsewhere.db")).unwrap();
     std::os::unix::fs::symlink(base.path().join("elsewhere.db"), database(base.path())).unwrap();
-    let refused = Sqlite::open(options(base.path())).await.unwrap_err();
+    let refused = opened(&options(base.path())).await.unwrap_err();
     assert!(
         matches!(&refused, JournalFault::Unusable { detail, .. } if detail.contains("link")),
         "{refused}"
@@ -89,16 +88,16 @@ async fn a_link_in_place_of_the_file_is_refused() {
 #[tokio::test]
 async fn a_second_open_is_refused_until_the_first_lets_go() {
     let base = TempDir::new().unwrap();
-    let first = Sqlite::open(options(base.path())).await.unwrap();
+    let first = opened(&options(base.path())).await.unwrap();
     let second = Sqlite::open(options(base.path())).await.unwrap_err();
     assert!(matches!(second, JournalFault::InUse { .. }), "{second}");
     let reading = Sqlite::open_close_only(options(base.path())).await.unwrap_err();
     assert!(matches!(reading, JournalFault::InUse { .. }), "{reading}");
     first.append(&batch(1, vec![put("a", "{}")])).await.unwrap();
     first.close().await.unwrap();
-    let second = Sqlite::open(options(base.path())).await.unwrap();
+    let second = opened(&options(base.path())).await.unwrap();
     drop(second);
-    opened_soon(&options(base.path())).await;
+    opened(&options(base.path())).await.unwrap();
 }
 
 #[tokio::test]
@@ -167,7 +166,7 @@ async fn what_was_changed_by_hand_is_damage() {
 
 /// Opens a journal and reads all that is in it.
 async fn read_all(base: &Path) -> Result<(), JournalFault> {
-    let journal = Sqlite::open(options(base)).await?;
+    let journal = opened(&options(base)).await?;
     journal.load().await?;
     journal.reports(Position(10), 1000).await?;
     journal.receipts(&IntegrationId::parse("pg").unwrap(), 0, 1000).await?;
@@ -190,7 +189,7 @@ async fn a_foreign_database_is_refused_and_left_as_it_was() {
     chmod(&database(base.path()), 0o600);
     meddle(base.path(), "CREATE TABLE invoice (number INTEGER)").await;
     let before = fs::read(database(base.path())).unwrap();
-    let refused = Sqlite::open(options(base.path())).await.unwrap_err();
+    let refused = opened(&options(base.path())).await.unwrap_err();
     assert!(
         matches!(&refused, JournalFault::Unusable { detail, .. } if detail.contains("no journal")),
         "{refused}"
@@ -201,7 +200,7 @@ async fn a_foreign_database_is_refused_and_left_as_it_was() {
 #[tokio::test]
 async fn a_file_removed_while_in_use_is_noticed() {
     let base = TempDir::new().unwrap();
-    let journal = Sqlite::open(options(base.path())).await.unwrap();
+    let journal = opened(&options(base.path())).await.unwrap();
     journal.append(&batch(1, vec![put("a", "{}")])).await.unwrap();
     let aside = base.path().join("aside.db");
     fs::rename(database(base.path()), &aside).unwrap();
@@ -218,7 +217,7 @@ async fn a_file_removed_while_in_use_is_noticed() {
 #[tokio::test]
 async fn people_may_look_inside_while_it_runs() {
     let base = TempDir::new().unwrap();
-    let journal = Sqlite::open(options(base.path())).await.unwrap();
+    let journal = opened(&options(base.path())).await.unwrap();
     journal.append(&batch(1, vec![put("a", "{\"state\":\"open\"}")])).await.unwrap();
     let mut conn = foreign(base.path()).await;
     let seen: String = sqlx::query_scalar("SELECT json_extract(body, '$.state') FROM account")

@@ -4,14 +4,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use journal::sqlite::Sqlite;
 use journal::{Journal, JournalFault};
 use model::durable::{Table, Write};
 use model::{Incarnation, IntegrationId, Position};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::{batch, database, folder, keys, meddle, options, put, report};
+use super::{batch, database, folder, keys, meddle, opened, opened_close_only, options, put, report};
 
 const INCARNATION: u128 = 0x5449_4445;
 
@@ -68,7 +67,7 @@ async fn files_of_every_format_open_and_go_on() {
     for format in [1] {
         let base = TempDir::new().unwrap();
         placed(base.path(), &old(format));
-        let journal = Sqlite::open(options(base.path())).await.unwrap();
+        let journal = opened(&options(base.path())).await.unwrap();
         check(&journal, &format!("format {format}")).await;
         journal.append(&batch(8, vec![report(7)])).await.unwrap();
     }
@@ -77,8 +76,11 @@ async fn files_of_every_format_open_and_go_on() {
 #[tokio::test]
 #[ignore = "writes the kept file of the present format: run once, when a format is new"]
 async fn keep_a_file_of_this_format() {
+    if old(1).exists() {
+        return;
+    }
     let base = TempDir::new().unwrap();
-    let journal = Sqlite::open(options(base.path())).await.unwrap();
+    let journal = opened(&options(base.path())).await.unwrap();
     fill(&journal).await;
     journal.backup(&old(1)).await.unwrap();
 }
@@ -90,12 +92,12 @@ async fn a_newer_format_that_still_serves_us_is_used() {
     let expanded = "ALTER TABLE account ADD COLUMN owner TEXT; CREATE TABLE lease (one INTEGER) STRICT; \
                     UPDATE format SET version = 7";
     meddle(base.path(), expanded).await;
-    let journal = Sqlite::open(options(base.path())).await.unwrap();
+    let journal = opened(&options(base.path())).await.unwrap();
     check(&journal, "expanded").await;
     journal.append(&batch(8, vec![put("more", "{}")])).await.unwrap();
     journal.close().await.unwrap();
     meddle(base.path(), "UPDATE format SET version = 7 WHERE version = 7").await;
-    let journal = Sqlite::open(options(base.path())).await.unwrap();
+    let journal = opened(&options(base.path())).await.unwrap();
     assert!(keys(&journal).await.contains(&"more".into()));
 }
 
@@ -105,10 +107,10 @@ async fn a_format_that_is_too_new_is_only_read() {
     placed(base.path(), &old(1));
     meddle(base.path(), "UPDATE format SET version = 9, min_reader = 9").await;
     let before = fs::read(database(base.path())).unwrap();
-    let refused = Sqlite::open(options(base.path())).await.unwrap_err();
+    let refused = opened(&options(base.path())).await.unwrap_err();
     assert_eq!(refused, JournalFault::TooNew { needed: 9, ours: 1 });
 
-    let journal = Sqlite::open_close_only(options(base.path())).await.unwrap();
+    let journal = opened_close_only(&options(base.path())).await.unwrap();
     check(&journal, "too new").await;
     assert_eq!(journal.append(&batch(8, vec![report(7)])).await, Err(refused.clone()));
     assert_eq!(journal.begin_incarnation(Incarnation::from_uuid(Uuid::from_u128(2))).await, Err(refused));
@@ -119,7 +121,7 @@ async fn a_format_that_is_too_new_is_only_read() {
 #[tokio::test]
 async fn close_only_reads_what_a_kill_left_and_never_makes_a_journal() {
     let base = TempDir::new().unwrap();
-    let journal = Sqlite::open(options(base.path())).await.unwrap();
+    let journal = opened(&options(base.path())).await.unwrap();
     fill(&journal).await;
     // The file with its log, as a killed process leaves them.
     let killed = TempDir::new().unwrap();
@@ -127,12 +129,12 @@ async fn close_only_reads_what_a_kill_left_and_never_makes_a_journal() {
     let log = database(killed.path()).with_extension("db-wal");
     fs::copy(database(base.path()).with_extension("db-wal"), &log).unwrap();
     fs::set_permissions(&log, fs::Permissions::from_mode(0o600)).unwrap();
-    let read = Sqlite::open_close_only(options(killed.path())).await.unwrap();
+    let read = opened_close_only(&options(killed.path())).await.unwrap();
     check(&read, "after a kill").await;
     let refused = read.append(&batch(8, vec![report(7)])).await;
     assert!(matches!(refused, Err(JournalFault::NotWritten { .. })), "{refused:?}");
 
     let empty = TempDir::new().unwrap();
-    let refused = Sqlite::open_close_only(options(empty.path())).await.unwrap_err();
+    let refused = opened_close_only(&options(empty.path())).await.unwrap_err();
     assert!(matches!(refused, JournalFault::Unusable { .. }), "{refused}");
 }

@@ -11,7 +11,7 @@ use journal::sqlite::{Sqlite, SqliteOptions};
 use journal::{Journal as _, JournalFault};
 use tempfile::TempDir;
 
-use super::{batch, folder, keys, options, put};
+use super::{batch, folder, keys, opened, options, put};
 
 const FOLDER: &str = "TIDEGATE_TEST_JOURNAL";
 
@@ -58,7 +58,7 @@ async fn survives(base: &Path, surroundings: &[&str]) {
     let Some((_, kept)) = line.and_then(|line| line.split_once(" kept ")) else {
         panic!("{surroundings:?}: {out}\n{}", String::from_utf8_lossy(&output.stderr));
     };
-    let journal = Sqlite::open(options(base)).await.unwrap();
+    let journal = opened(&options(base)).await.unwrap();
     let there = keys(&journal).await.len();
     assert_eq!(there.to_string(), kept, "a load said {kept} rows, and after a crash there are {there}");
     journal.append(&batch(1, vec![put("after", "{}")])).await.unwrap();

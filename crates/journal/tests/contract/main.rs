@@ -79,7 +79,7 @@ impl JournalWorld for SqliteWorld {
 #[async_trait]
 impl Storage for SqliteStorage {
     async fn open(&mut self) -> Arc<dyn Journal> {
-        Arc::new(opened_soon(&options(self.folder.path())).await)
+        Arc::new(opened(&options(self.folder.path())).await.unwrap())
     }
 
     async fn reopen(&mut self, killed: Arc<dyn Journal>) -> Arc<dyn Journal> {
@@ -109,9 +109,15 @@ async fn sqlite_keeps_the_contract() {
     run(&SqliteWorld).await;
 }
 
-/// Options for a journal in a folder within `base`, impatient with foreign writers and without reserve.
+/// Options for a journal in a folder within `base`: impatient with foreign writers, patient with a busy
+/// machine, without reserve.
 fn options(base: &Path) -> SqliteOptions {
-    SqliteOptions { busy: Duration::from_millis(50), reserve_bytes: 0, ..SqliteOptions::new(folder(base)) }
+    SqliteOptions {
+        busy: Duration::from_millis(50),
+        deadline: Duration::from_secs(30),
+        reserve_bytes: 0,
+        ..SqliteOptions::new(folder(base))
+    }
 }
 
 fn folder(base: &Path) -> PathBuf {
@@ -122,17 +128,30 @@ fn database(base: &Path) -> PathBuf {
     folder(base).join("journal.db")
 }
 
-/// Opens a journal whose last holder in this process may not have let go yet.
-async fn opened_soon(options: &SqliteOptions) -> Sqlite {
-    let opened = tokio::time::timeout(Duration::from_secs(20), async {
+/// Opens a journal, waiting for its last holder in this process to let go: a dropped writer ends a little
+/// later, and a process that is just being started by another test holds copies of all that is open here.
+async fn opened(options: &SqliteOptions) -> Result<Sqlite, JournalFault> {
+    once_free(options, false).await
+}
+
+/// Opens a journal to read it, as [`opened`] does.
+async fn opened_close_only(options: &SqliteOptions) -> Result<Sqlite, JournalFault> {
+    once_free(options, true).await
+}
+
+async fn once_free(options: &SqliteOptions, close_only: bool) -> Result<Sqlite, JournalFault> {
+    let opening = tokio::time::timeout(Duration::from_secs(20), async {
         loop {
-            match Sqlite::open(options.clone()).await {
+            let options = options.clone();
+            let tried =
+                if close_only { Sqlite::open_close_only(options).await } else { Sqlite::open(options).await };
+            match tried {
                 Err(JournalFault::InUse { .. }) => tokio::time::sleep(Duration::from_millis(2)).await,
-                other => return other.unwrap(),
+                other => return other,
             }
         }
     });
-    opened.await.expect("the last holder lets go")
+    opening.await.expect("the last holder lets go")
 }
 
 /// Connects to the file beside the journal, as a person with a tool would.

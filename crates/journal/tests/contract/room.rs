@@ -6,14 +6,14 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use journal::sqlite::{Sqlite, SqliteOptions};
+use journal::sqlite::SqliteOptions;
 use journal::{Journal as _, JournalFault};
 use model::Position;
 use model::durable::{Table, Write};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use super::{batch, folder, foreign, keys, options, put, report};
+use super::{batch, folder, foreign, keys, opened, options, put, report};
 
 const MIB: usize = 1024 * 1024;
 
@@ -21,7 +21,7 @@ const MIB: usize = 1024 * 1024;
 async fn what_does_not_fit_is_refused_and_its_neighbours_are_kept() {
     let base = TempDir::new().unwrap();
     let bound = SqliteOptions { most_bytes: Some(2 * MIB as u64), ..options(base.path()) };
-    let journal = Arc::new(Sqlite::open(bound).await.unwrap());
+    let journal = Arc::new(opened(&bound).await.unwrap());
     for round in 0..5_u64 {
         let mut calls = JoinSet::new();
         for id in 0..40_u64 {
@@ -56,7 +56,7 @@ async fn the_reserve_is_kept_released_and_restored() {
     let base = TempDir::new().unwrap();
     let path = folder(base.path()).join("journal.reserve");
     let with = SqliteOptions { reserve_bytes: 1_000_001, ..options(base.path()) };
-    let journal = Sqlite::open(with.clone()).await.unwrap();
+    let journal = opened(&with).await.unwrap();
     assert_eq!(fs::metadata(&path).unwrap().len(), 1_000_001);
     assert_eq!(journal.statistics().await.unwrap().reserve_bytes, 1_000_001);
     assert_eq!(journal.release_reserve().await, Ok(1_000_001));
@@ -71,17 +71,17 @@ async fn the_reserve_is_kept_released_and_restored() {
     );
     journal.close().await.unwrap();
 
-    let resized = Sqlite::open(SqliteOptions { reserve_bytes: 5, ..with.clone() }).await.unwrap();
+    let resized = opened(&SqliteOptions { reserve_bytes: 5, ..with.clone() }).await.unwrap();
     assert_eq!(fs::metadata(&path).unwrap().len(), 5);
     resized.close().await.unwrap();
-    Sqlite::open(SqliteOptions { reserve_bytes: 0, ..with }).await.unwrap();
+    opened(&SqliteOptions { reserve_bytes: 0, ..with }).await.unwrap();
     assert!(!path.exists());
 }
 
 #[tokio::test]
 async fn the_log_is_emptied_once_readers_let_it() {
     let base = TempDir::new().unwrap();
-    let journal = Sqlite::open(options(base.path())).await.unwrap();
+    let journal = opened(&options(base.path())).await.unwrap();
     journal.append(&batch(1, vec![put("a", "{}")])).await.unwrap();
     let mut reader = foreign(base.path()).await;
     sqlx::query("BEGIN").execute(&mut reader).await.unwrap();
@@ -104,7 +104,7 @@ async fn the_log_is_emptied_once_readers_let_it() {
 #[tokio::test]
 async fn a_backup_is_whole_closed_to_others_and_never_written_over() {
     let base = TempDir::new().unwrap();
-    let journal = Sqlite::open(options(base.path())).await.unwrap();
+    let journal = opened(&options(base.path())).await.unwrap();
     for id in 1..=20_u64 {
         journal.append(&batch(id, vec![put(&format!("{id:02}"), "{}"), report(id)])).await.unwrap();
     }
@@ -122,7 +122,7 @@ async fn a_backup_is_whole_closed_to_others_and_never_written_over() {
 
     let then = journal.load().await.unwrap();
     journal.append(&batch(21, vec![put("later", "{}"), report(21)])).await.unwrap();
-    let old = Sqlite::open(options(restored.path())).await.unwrap();
+    let old = opened(&options(restored.path())).await.unwrap();
     assert_eq!(old.load().await.unwrap(), then, "same life, same rows: an old copy");
     old.append(&batch(22, vec![report(21)])).await.unwrap();
 }
@@ -130,7 +130,7 @@ async fn a_backup_is_whole_closed_to_others_and_never_written_over() {
 #[tokio::test]
 async fn statistics_count() {
     let base = TempDir::new().unwrap();
-    let journal = Sqlite::open(options(base.path())).await.unwrap();
+    let journal = opened(&options(base.path())).await.unwrap();
     for id in 1..=9_u64 {
         journal.append(&batch(id, vec![put(&id.to_string(), "{}"), report(id)])).await.unwrap();
     }
@@ -171,7 +171,7 @@ async fn a_full_disk_refuses_and_the_reserve_helps() {
     let disk = SmallDisk::mounted("12m");
     let base = disk.0.path();
     let with = SqliteOptions { reserve_bytes: 4 * MIB as u64, ..options(base) };
-    let journal = Sqlite::open(with.clone()).await.unwrap();
+    let journal = opened(&with).await.unwrap();
     let body = "x".repeat(64 * 1024);
     let mut kept = 0_u64;
     let full = loop {
@@ -187,7 +187,7 @@ async fn a_full_disk_refuses_and_the_reserve_helps() {
     journal.append(&batch(0, vec![put("closing", &body)])).await.unwrap();
     assert!(matches!(journal.restore_reserve().await, Err(JournalFault::Full { .. })));
     drop(journal);
-    let journal = super::opened_soon(&with).await;
+    let journal = opened(&with).await.unwrap();
     assert_eq!(keys(&journal).await.len() as u64, kept + 1);
     journal.close().await.unwrap();
 }

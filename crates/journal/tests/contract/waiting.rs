@@ -6,18 +6,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use journal::sqlite::{Sqlite, SqliteOptions};
+use journal::sqlite::SqliteOptions;
 use journal::{Journal as _, JournalFault};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use super::{batch, foreign, keys, options, put};
+use super::{batch, foreign, keys, opened, options, put};
 
 /// Options under which a foreign writer makes a call miss its deadline instead of being refused.
 fn slow(base: &TempDir) -> SqliteOptions {
     SqliteOptions {
-        deadline: Duration::from_millis(200),
-        slow_deadline: Duration::from_millis(800),
+        deadline: Duration::from_secs(1),
+        slow_deadline: Duration::from_secs(3),
         busy: Duration::from_secs(20),
         ..options(base.path())
     }
@@ -26,7 +26,7 @@ fn slow(base: &TempDir) -> SqliteOptions {
 #[tokio::test]
 async fn no_answer_in_time_is_a_loss_until_the_journal_is_loaded() {
     let base = TempDir::new().unwrap();
-    let journal = Sqlite::open(slow(&base)).await.unwrap();
+    let journal = opened(&slow(&base)).await.unwrap();
     journal.append(&batch(1, vec![put("a", "{}")])).await.unwrap();
 
     let mut hand = foreign(base.path()).await;
@@ -52,7 +52,7 @@ async fn no_answer_in_time_is_a_loss_until_the_journal_is_loaded() {
 #[tokio::test]
 async fn a_call_that_is_dropped_half_way_is_a_loss() {
     let base = TempDir::new().unwrap();
-    let journal = Sqlite::open(options(base.path())).await.unwrap();
+    let journal = opened(&options(base.path())).await.unwrap();
     {
         let dropped = batch(1, vec![put("a", "{}")]);
         let mut call = pin!(journal.append(&dropped));
@@ -67,7 +67,7 @@ async fn a_call_that_is_dropped_half_way_is_a_loss() {
 #[tokio::test]
 async fn what_finds_no_place_in_the_queue_is_surely_absent() {
     let base = TempDir::new().unwrap();
-    let journal = Arc::new(Sqlite::open(slow(&base)).await.unwrap());
+    let journal = Arc::new(opened(&slow(&base)).await.unwrap());
     let mut hand = foreign(base.path()).await;
     sqlx::query("BEGIN IMMEDIATE").execute(&mut hand).await.unwrap();
     let mut calls = JoinSet::new();
