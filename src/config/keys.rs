@@ -1,0 +1,304 @@
+//! Every key of the configuration: what it does, its default, its limits. The one list of them.
+//!
+//! The checks, `config show`, the file that `init` writes and the names of the environment's variables all
+//! come from here, so that none can know a key that another does not.
+
+use model::Span;
+
+/// What a key's text must look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// An id of 1 to 64 characters of `a-z A-Z 0-9 - _ .`.
+    Id,
+    /// `https://host[:port]`, without path, query or user.
+    Url,
+    /// An absolute path.
+    Path,
+    /// An IP address and a port.
+    Address,
+    /// A length of time within limits, both included.
+    Duration { least: Span, most: Span },
+    /// A whole number within limits, both included.
+    Whole { least: u64, most: u64 },
+    /// `true` or `false`.
+    Flag,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+}
+
+/// One key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// With its section, for example `journal.dir`.
+    pub name: &'static str,
+    pub format: Format,
+    /// `None` for what has to be given, and for what may be left out.
+    pub default: Option<&'static str>,
+    pub required: bool,
+    /// What stands in the file that `init` writes when there is neither a value nor a default.
+    pub example: &'static str,
+    /// Effect, edge values, and who should change it.
+    pub effect: &'static str,
+}
+
+impl Key {
+    /// Returns the variable of the environment that sets it.
+    pub fn variable(&self) -> String {
+        format!("{}{}", super::env::PREFIX, self.name.to_ascii_uppercase().replace('.', "_"))
+    }
+
+    /// Returns the section and the key within it; the section is empty at the top.
+    pub fn parts(&self) -> (&'static str, &'static str) {
+        self.name.split_once('.').unwrap_or(("", self.name))
+    }
+
+    /// Returns what the text may be, in words.
+    pub fn limits(&self) -> String {
+        match self.format {
+            Format::Id => "1 to 64 characters of a-z, A-Z, 0-9, `-`, `_`, `.`".into(),
+            Format::Url => "https://host or https://host:port".into(),
+            Format::Path => "an absolute path".into(),
+            Format::Address => "an IP address and a port, for example 127.0.0.1:9464 or [::1]:9464".into(),
+            Format::Duration { least, most } => {
+                format!("a duration from {least} to {most}, for example 90m, 45s, 1h30m")
+            }
+            Format::Whole { least, most } => format!("a whole number from {least} to {most}"),
+            Format::Flag => "true or false".into(),
+            Format::Choice(words) => words.join(", "),
+        }
+    }
+}
+
+const fn key(name: &'static str, format: Format, effect: &'static str) -> Key {
+    Key { name, format, default: None, required: false, example: "", effect }
+}
+
+impl Key {
+    const fn required(self, example: &'static str) -> Self {
+        Self { required: true, example, ..self }
+    }
+
+    const fn or(self, default: &'static str) -> Self {
+        Self { default: Some(default), ..self }
+    }
+
+    const fn optional(self, example: &'static str) -> Self {
+        Self { example, ..self }
+    }
+}
+
+const fn duration(least: Span, most: Span) -> Format {
+    Format::Duration { least, most }
+}
+
+/// Every key, in the order of the file.
+pub const KEYS: &[Key] = &[
+    key("connector", Format::Id, "The connector's id, as the control plane knows it. It goes into marks on accounts: never change it.")
+        .required("prod-eu-1"),
+    key(
+        "token_file",
+        Format::Path,
+        "The file with the connector's token, readable by the agent's user alone (chmod 600). The token itself never stands in a configuration. Read anew at each connection, so it can be replaced while the agent runs.",
+    )
+    .required("/etc/tidegate/token"),
+    key("control_plane.url", Format::Url, "Where the control plane's service for connectors is.")
+        .required("https://tidegate.example.com:8443"),
+    key(
+        "control_plane.ca_file",
+        Format::Path,
+        "Certificates (PEM) that the control plane's certificate must lead to. Left out: those of the system.",
+    )
+    .optional("/etc/tidegate/ca.pem"),
+    key(
+        "control_plane.allow_plain_http",
+        Format::Flag,
+        "For trials on one machine: allows http:// to 127.0.0.1, ::1 or localhost, without TLS. Never to another host.",
+    )
+    .or("false"),
+    key(
+        "control_plane.connect_deadline",
+        duration(Span::from_secs(1), Span::from_secs(60)),
+        "How long one try to connect may take, TLS and greeting included.",
+    )
+    .or("10s"),
+    key(
+        "control_plane.heartbeat",
+        duration(Span::from_secs(1), Span::from_secs(30)),
+        "How often each side says that it is there. A connection that is silent for three times as long is given up.",
+    )
+    .or("5s"),
+    key(
+        "control_plane.redial_most",
+        duration(Span::from_secs(1), Span::from_mins(10)),
+        "The longest pause between two tries to connect. Pauses grow up to it and are spread at random.",
+    )
+    .or("30s"),
+    key(
+        "identity.dir",
+        Format::Path,
+        "The folder of the connector's keys and pins, made by `tidegate init`. Keep it on another volume than the journal, and back it up: with it alone the agent still knows what it has to close.",
+    )
+    .required("/var/lib/tidegate/identity"),
+    key(
+        "journal.dir",
+        Format::Path,
+        "The journal's own folder, on a local disk; made at the first start.",
+    )
+    .required("/var/lib/tidegate/journal"),
+    key(
+        "journal.reserve_mib",
+        Format::Whole { least: 0, most: 4096 },
+        "How many MiB are kept back on the volume, so that closing can still be recorded when it is full. 0 keeps none.",
+    )
+    .or("16"),
+    key(
+        "journal.most_mib",
+        Format::Whole { least: 16, most: 1_048_576 },
+        "How many MiB the journal may grow to; nothing is opened beyond. Left out: the volume is the bound.",
+    )
+    .optional("4096"),
+    key(
+        "secrets.file_root",
+        Format::Path,
+        "The folder below which file:// references are read. Left out: there are no file:// references.",
+    )
+    .optional("/etc/tidegate/secrets"),
+    key(
+        "secrets.keep",
+        duration(Span::ZERO, Span::from_hours(1)),
+        "How long a secret that was read is kept in memory. 0s reads it at each use.",
+    )
+    .or("60s"),
+    key(
+        "secrets.deadline",
+        duration(Span::from_secs(1), Span::from_mins(2)),
+        "How long a secret store may take to answer.",
+    )
+    .or("10s"),
+    key(
+        "secrets.bindings",
+        Format::Choice(&["first_use", "strict"]),
+        "To which host a secret may be sent. `first_use`: to the one that it was first used for. `strict`: only where `tidegate bindings approve` allowed it before.",
+    )
+    .or("first_use"),
+    key(
+        "admin.listen",
+        Format::Address,
+        "Where /livez, /readyz, /healthz and /metrics are served, without login or secrets. Only containers need another address than loopback.",
+    )
+    .or("127.0.0.1:9464"),
+    key("log.level", Format::Choice(&["error", "warn", "info", "debug", "trace"]), "How much the agent tells of itself. `debug` names people and objects.")
+        .or("info"),
+    key(
+        "log.format",
+        Format::Choice(&["auto", "json", "text"]),
+        "`json`: one object a line. `text`: for people. `auto`: text on a terminal, json elsewhere.",
+    )
+    .or("auto"),
+    key(
+        "shutdown.grace",
+        duration(Span::from_secs(1), Span::from_mins(10)),
+        "How long an ordered stop may take. Give the supervisor (systemd, Kubernetes) 5 s more.",
+    )
+    .or("20s"),
+    key(
+        "engine.calls",
+        Format::Whole { least: 2, most: 1024 },
+        "How many calls to all targets are under way at once.",
+    )
+    .or("64"),
+    key(
+        "engine.calls_per_target",
+        Format::Whole { least: 2, most: 32 },
+        "How many calls to one target are under way at once; one of them is kept for closing. Lower it for targets with few connections.",
+    )
+    .or("8"),
+    key(
+        "engine.call_deadline",
+        duration(Span::from_secs(1), Span::from_mins(5)),
+        "How long one call to a target may take before its outcome counts as unknown and is read back.",
+    )
+    .or("30s"),
+    key(
+        "engine.listing_deadline",
+        duration(Span::from_secs(10), Span::from_hours(6)),
+        "How long a discovery or a survey of one target may take.",
+    )
+    .or("15m"),
+    key(
+        "engine.survey_every",
+        duration(Span::from_mins(1), Span::from_days(7)),
+        "How often each target is searched for accounts with our mark that should not be there.",
+    )
+    .or("1h"),
+];
+
+/// Returns the key of that name.
+pub fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// Returns the key whose name is nearest to a mistyped one, when one is near.
+pub fn nearest(typed: &str) -> Option<&'static Key> {
+    let typed = typed.replace(['.', '-'], "_");
+    KEYS.iter()
+        .map(|key| {
+            let whole = distance(&typed, &key.name.replace('.', "_"));
+            // The right key in the wrong section, or in none.
+            let is_last = typed == key.parts().1 || typed.ends_with(&format!("_{}", key.parts().1));
+            (if is_last { whole.min(1) } else { whole }, key)
+        })
+        .filter(|(far, _)| *far <= 2)
+        .min_by_key(|(far, _)| *far)
+        .map(|(_, key)| key)
+}
+
+/// How many letters have to be changed, added or left out to get from one text to the other.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut next = vec![i + 1];
+        for (j, (to, pair)) in b.iter().zip(row.windows(2)).enumerate() {
+            let &[diagonal, above] = pair else { continue };
+            let left = next.get(j).copied().unwrap_or(usize::MAX - 1);
+            next.push((diagonal + usize::from(from != *to)).min(above + 1).min(left + 1));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_variables_and_texts_are_whole() {
+        let names: BTreeSet<_> = KEYS.iter().map(|key| key.name).collect();
+        let variables: BTreeSet<_> = KEYS.iter().map(Key::variable).collect();
+        assert_eq!((names.len(), variables.len()), (KEYS.len(), KEYS.len()), "each is there once");
+        for key in KEYS {
+            assert!(key.effect.ends_with('.'), "{}", key.name);
+            assert_eq!(key.required || key.default.is_none(), !key.example.is_empty(), "{}", key.name);
+            assert!(!(key.required && key.default.is_some()), "{}", key.name);
+        }
+    }
+
+    #[test]
+    fn a_mistyped_key_is_guessed() {
+        let table = [
+            ("connecter", Some("connector")),
+            ("journal.dri", Some("journal.dir")),
+            ("token-file", Some("token_file")),
+            ("control_plane.token_file", Some("token_file")),
+            ("url", Some("control_plane.url")),
+            ("password", None),
+            ("x", None),
+        ];
+        for (typed, expected) in table {
+            assert_eq!(nearest(typed).map(|key| key.name), expected, "{typed}");
+        }
+    }
+}
