@@ -13,7 +13,7 @@ use model::AccessId;
 use reqwest::Url;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal as Hearing, SignalKind, signal};
 
 use super::Desk;
 use crate::confidential::{self, Opened};
@@ -26,13 +26,14 @@ use crate::shape::Credential;
 const EXAMPLES: &str = "\
 Examples:
   tidegatectl connect acc-0192
+  tidegatectl connect acc-0192 --database shop
   tidegatectl connect acc-0192 -- -c 'select count(*) from orders' --csv
 
 psql is told to prove the password by SCRAM and never to send it in clear (PGREQUIREAUTH, psql 16 and
 later); set that variable yourself for a target that asks for another kind of proof.";
 
 /// Variables with which psql would go elsewhere, or use another password.
-const MISLEADING: [&str; 5] = ["PGPASSWORD", "PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE", "PGOPTIONS"];
+const MISLEADING: [&str; 4] = ["PGPASSWORD", "PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE"];
 
 /// Connect to the target of an access with psql
 #[derive(Debug, clap::Args)]
@@ -40,6 +41,9 @@ const MISLEADING: [&str; 5] = ["PGPASSWORD", "PGHOSTADDR", "PGSERVICE", "PGSERVI
 pub(crate) struct Args {
     /// As `tidegatectl list` shows it
     access: AccessId,
+    /// Which database, when the access is on several [default: the first]
+    #[arg(short, long, value_name = "NAME")]
+    database: Option<String>,
     /// Follow the integration's target to another host or port than at the first connect
     #[arg(long)]
     new_target: bool,
@@ -51,11 +55,13 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, desk: &Desk<'_>) -> Result<Exit, Fault> {
     let (api, settings) = desk.api()?;
     let (credential, _) = confidential::sealed(&api, &args.access).await?;
-    let target = Target::of(&args.access, &credential)?;
-    known::accept(&desk.home, &credential.integration, &target.host, target.port, args.new_target)?;
+    let target = Target::of(&args.access, args.database.as_deref(), &credential)?;
     let opened = confidential::open(&desk.home, &settings, &args.access, credential)?;
-    let passfile = passfile(desk, &target, &opened)?;
+    known::accept(&desk.home, &opened.credential.integration, &target.host, target.port, args.new_target)?;
     let what = "run psql";
+    // Signals are heard before there is a file that must not stay.
+    let signals = Signals::hear().map_err(|fault| Fault::system(what, &fault))?;
+    let passfile = passfile(desk, &target, &opened)?;
     let mut psql = Command::new("psql");
     psql.arg("--no-password").arg("--dbname").arg(&target.uri).args(&args.args);
     for name in MISLEADING {
@@ -66,7 +72,7 @@ pub(crate) async fn run(args: Args, desk: &Desk<'_>) -> Result<Exit, Fault> {
     }
     psql.env("PGPASSFILE", passfile.path()).stdin(Stdio::inherit()).kill_on_drop(true);
     let ended = match psql.spawn() {
-        Ok(child) => attend(child).await.map_err(|fault| Fault::system(what, &fault)),
+        Ok(child) => signals.attend(child).await.map_err(|fault| Fault::system(what, &fault)),
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => Err(Fault::new(
             Exit::Failed,
             what,
@@ -94,15 +100,27 @@ struct Target {
 }
 
 impl Target {
-    fn of(access: &AccessId, credential: &Credential) -> Result<Self, Fault> {
+    fn of(access: &AccessId, database: Option<&str>, credential: &Credential) -> Result<Self, Fault> {
         let what = format!("connect to {access}");
-        let found = credential.lines.iter().find_map(|line| {
-            let url = Url::parse(&line.text).ok()?;
-            matches!(url.scheme(), "postgresql" | "postgres").then_some((line.text.clone(), url))
-        });
-        let Some((uri, url)) = found else {
-            return Err(Fault::new(Exit::Failed, what, "its target is not one for psql")
-                .or(format!("see how to connect with tidegatectl credential {access}")));
+        let lines: Vec<(String, Url)> = credential
+            .lines
+            .iter()
+            .filter_map(|line| Some((line.text.clone(), Url::parse(&line.text).ok()?)))
+            .filter(|(_, url)| matches!(url.scheme(), "postgresql" | "postgres"))
+            .collect();
+        let names: Vec<String> = lines.iter().map(|(_, url)| named(url)).collect();
+        let wanted = database.map_or(Some(0), |wanted| names.iter().position(|name| name == wanted));
+        let Some((uri, url)) = wanted.and_then(|n| lines.into_iter().nth(n)) else {
+            return Err(if names.is_empty() {
+                Fault::new(Exit::Failed, what, "its target is not one for psql")
+                    .or(format!("see how to connect with tidegatectl credential {access}"))
+            } else {
+                Fault::usage(
+                    what,
+                    "the access is on no such database",
+                    format!("choose one of: {}", names.join(", ")),
+                )
+            });
         };
         let odd =
             |why: &str| Fault::new(Exit::Failed, what.clone(), why).or("tell an admin of the integration");
@@ -123,6 +141,23 @@ impl Target {
     }
 }
 
+/// Returns the database that a connection line names.
+fn named(url: &Url) -> String {
+    let mut bytes = vec![];
+    let mut rest = url.path().trim_start_matches('/').bytes();
+    while let Some(byte) = rest.next() {
+        let hex = |digit: Option<u8>| char::from(digit.unwrap_or(0)).to_digit(16);
+        match (byte, hex(rest.clone().next()), hex(rest.clone().nth(1))) {
+            (b'%', Some(high), Some(low)) => {
+                bytes.extend(u8::try_from(high * 16 + low));
+                rest.nth(1);
+            }
+            _ => bytes.push(byte),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 fn is_secret(key: &str) -> bool {
     matches!(key, "password" | "passfile" | "sslpassword")
 }
@@ -141,28 +176,42 @@ enum Ended {
     Told(u8),
 }
 
-/// Waits for psql. Keys like Ctrl-C reach psql itself; a signal to this command is passed on.
-async fn attend(mut child: Child) -> io::Result<Ended> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut quit = signal(SignalKind::quit())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut told = None;
-    loop {
-        let passed = tokio::select! {
-            status = child.wait() => {
-                let status = status?;
-                return Ok(told.map_or(Ended::Itself(status), Ended::Told));
+/// The signals that would end this command and leave the file behind.
+struct Signals {
+    interrupt: Hearing,
+    quit: Hearing,
+    terminate: Hearing,
+    hangup: Hearing,
+}
+
+impl Signals {
+    fn hear() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for psql. Keys like Ctrl-C reach psql itself; a signal to this command is passed on.
+    async fn attend(mut self, mut child: Child) -> io::Result<Ended> {
+        let mut told = None;
+        loop {
+            let (signal, number) = tokio::select! {
+                status = child.wait() => {
+                    let status = status?;
+                    return Ok(told.map_or(Ended::Itself(status), Ended::Told));
+                }
+                _ = self.interrupt.recv() => continue,
+                _ = self.quit.recv() => continue,
+                _ = self.terminate.recv() => (Signal::TERM, 15),
+                _ = self.hangup.recv() => (Signal::HUP, 1),
+            };
+            told = Some(number);
+            if let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) {
+                kill_process(pid, signal)?;
             }
-            _ = interrupt.recv() => continue,
-            _ = quit.recv() => continue,
-            _ = terminate.recv() => (Signal::TERM, 15),
-            _ = hangup.recv() => (Signal::HUP, 1),
-        };
-        let (signal, number) = passed;
-        told = Some(number);
-        if let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) {
-            kill_process(pid, signal)?;
         }
     }
 }

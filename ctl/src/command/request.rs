@@ -24,6 +24,9 @@ Examples:
 
 A slash within a name is written \\/ and a backslash \\\\; what `tidegatectl resources` prints can be pasted.";
 
+/// Most resources that are looked through for one name.
+const MOST: usize = 10_000;
+
 /// Ask for access
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -127,7 +130,14 @@ async fn find(api: &Api, name: &Name, integration: Option<&str>) -> Result<Vec<R
     let mut query = vec![("search", name.path.join(" "))];
     query.extend(integration.map(|id| ("integration", id.to_owned())));
     query.extend(name.kind.clone().map(|kind| ("kind", kind)));
-    let (items, _) = api.list(&["resources"], &query, None, &what).await?;
+    let (items, more) = api.list(&["resources"], &query, Some(MOST), &what).await?;
+    if more {
+        return Err(Fault::usage(
+            what,
+            "too many names are like this one",
+            "name the kind in front, and --integration",
+        ));
+    }
     let near: Vec<Resource> = read(Value::from(items), &what)?;
     let (found, near): (Vec<_>, Vec<_>) = near.into_iter().partition(|found| found.path == name.path);
     if found.is_empty() {

@@ -1,5 +1,7 @@
 //! A page for people: tables, pairs and lines.
 
+use unicode_width::UnicodeWidthStr as _;
+
 use super::Table;
 
 /// What is printed for people.
@@ -38,14 +40,15 @@ impl Text {
     /// Adds pairs of name and value, those without a value left out.
     pub(crate) fn pairs<'p>(&mut self, pairs: impl IntoIterator<Item = (&'p str, Option<String>)>) {
         let pairs: Vec<_> =
-            pairs.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))).collect();
-        let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+            pairs.into_iter().filter_map(|(name, value)| value.map(|value| (visible(name), value))).collect();
+        let width = pairs.iter().map(|(name, _)| name.width()).max().unwrap_or(0);
         for (name, value) in pairs {
+            let pad = " ".repeat(width - name.width() + 2);
             let mut lines = value.lines();
             let first = lines.next().unwrap_or_default();
-            self.text.push_str(&format!("{name:width$}  {}\n", visible(first)));
+            self.text.push_str(&format!("{name}{pad}{}\n", visible(first)));
             for more in lines {
-                self.text.push_str(&format!("{:width$}  {}\n", "", visible(more)));
+                self.text.push_str(&format!("{}{}\n", " ".repeat(width + 2), visible(more)));
             }
         }
     }
@@ -82,5 +85,8 @@ mod tests {
         let mut text = Text::new(false);
         text.pairs([("id", Some("a".into())), ("none", None), ("longer", Some("b\nc".into()))]);
         assert_eq!(text.finish(), "id      a\nlonger  b\n        c\n");
+        let mut text = Text::new(false);
+        text.pairs([("表\u{1b}", Some("a\u{7}".into())), ("x", Some("b".into()))]);
+        assert_eq!(text.finish(), "表\\u{1b}  a\\u{7}\nx         b\n");
     }
 }

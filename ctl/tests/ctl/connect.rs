@@ -100,6 +100,23 @@ fn a_target_that_moved_is_not_followed_unasked() {
 }
 
 #[test]
+fn one_of_several_databases_is_chosen() {
+    let world = with_psql(SPY);
+    let mut several = credential("acc-1", samples::ANN, 1, &world.public_key(), CLEAR);
+    several["lines"] = json!([
+        { "label": "uri", "text": "postgresql://u@h:1/shop" },
+        { "label": "psql", "text": "psql 'host=h'" },
+        { "label": "uri", "text": "postgresql://u@h:1/b%C3%B6se%2F100%25" },
+    ]);
+    world.server.forget("GET", PATH).json("GET", PATH, several);
+    world.run(&["connect", "acc-1"]).ok();
+    assert!(text(&world, "argv").contains("postgresql://u@h:1/shop\n"));
+    world.run(&["connect", "acc-1", "--database", "böse/100%"]).ok();
+    assert!(text(&world, "argv").contains("postgresql://u@h:1/b%C3%B6se%2F100%25\n"));
+    world.run(&["connect", "acc-1", "-d", "none"]).fails(2, &["no such database", "shop, böse/100%"]);
+}
+
+#[test]
 fn lines_that_lead_astray_are_refused() {
     let world = with_psql(SPY);
     let table = [
@@ -156,7 +173,10 @@ fn a_signal_ends_psql_and_leaves_nothing() {
         }
         assert_eq!(fs::read_dir(world.path("run")).unwrap().count(), 1, "the file is there while psql runs");
         let pid = child.id().to_string();
-        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+        // Ctrl-C is psql's own matter: it ends a query, not the session.
+        for signal in ["-INT", &format!("-{name}")] {
+            assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        }
         let ended = Ended::of(&child.wait_with_output().unwrap());
         assert_eq!(ended.code, 128 + number, "{name}: {ended:?}");
         assert_eq!(text(&world, "told"), "told\n", "{name}");
