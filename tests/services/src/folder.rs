@@ -11,7 +11,7 @@ use crate::runas::RunAs;
 
 /// A folder below the system's temporary folder. Dropping it removes it with all that is in it.
 #[derive(Debug)]
-pub(crate) struct Folder {
+pub struct Folder {
     path: PathBuf,
     owner: RunAs,
 }
@@ -27,7 +27,8 @@ impl Folder {
         Ok(folder)
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
         &self.path
     }
 

@@ -50,6 +50,7 @@ exit "$code"
 /// A signal to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
+    Hup,
     Int,
     Kill,
     Quit,
@@ -59,6 +60,7 @@ pub(crate) enum Signal {
 impl Signal {
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Hup => "HUP",
             Self::Int => "INT",
             Self::Kill => "KILL",
             Self::Quit => "QUIT",
@@ -79,6 +81,8 @@ pub(crate) struct Order<'a> {
     pub(crate) program: &'a Path,
     pub(crate) args: Vec<OsString>,
     pub(crate) env: Vec<(&'a str, OsString)>,
+    /// Whether the process sees nothing of our own environment but the search path.
+    pub(crate) clean: bool,
 }
 
 /// A running, or just ended, server and the shell that minds it.
@@ -98,7 +102,11 @@ impl Keeper {
             .open(order.log)
             .with_context(|| format!("open the log of {name}"))?;
         order.run_as.own(order.log)?;
-        let mut shell = Command::new("sh")
+        let mut command = Command::new("sh");
+        if order.clean {
+            command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+        }
+        let mut shell = command
             .arg("-c")
             .arg(SCRIPT)
             .arg("keeper")

@@ -6,12 +6,13 @@
 
 mod cache;
 mod clock;
-mod folder;
+pub mod folder;
 pub mod install;
 mod keeper;
 pub mod openbao;
 mod ports;
 pub mod postgres;
+pub mod process;
 mod random;
 mod run;
 mod runas;

@@ -53,6 +53,7 @@ impl OpenBao {
                     ("BAO_DEV_ROOT_TOKEN_ID", OsString::from(&token)),
                     ("BAO_DEV_LISTEN_ADDRESS", format!("127.0.0.1:{port}").into()),
                 ],
+                clean: false,
             })?;
             let ready = wait_until("OpenBao is ready", READY, || match keeper.ended()? {
                 Some(_) => Ok(Some(false)),

@@ -247,6 +247,7 @@ impl Postgres {
                 self.port.to_string().into(),
             ],
             env: vec![("LC_ALL", OsString::from("C")), ("TZ", OsString::from("UTC"))],
+            clean: false,
         })?;
         let stands = wait_until("PostgreSQL is ready", READY, || match keeper.ended()? {
             Some(status) => Ok(Some(Stands::Ended(status.to_string()))),
@@ -359,6 +360,7 @@ fn initdb(bin_dir: &Path, run_as: RunAs, folder: &Folder, password: &str) -> any
             password_file.clone().into(),
         ],
         env: vec![],
+        clean: false,
     })?;
     let status = keeper.wait(INITDB).context("make a fresh PostgreSQL cluster")?;
     if !status.success() {

@@ -4,6 +4,7 @@
 
 mod openbao;
 mod postgres;
+mod process;
 
 use std::path::Path;
 use std::time::Duration;
