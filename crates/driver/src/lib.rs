@@ -235,11 +235,7 @@ pub trait Target: Send + Sync {
     /// Makes, grants, sets the credential and opens, in that order. Override it to fuse the four into one
     /// transaction where the target has them.
     async fn open(&self, order: &OpenOrder) -> Result<AccountRef, Failure> {
-        let account = self.create(&order.spec).await?;
-        self.grant(&account, &order.wanted).await?;
-        self.rotate(&account, &order.credential).await?;
-        self.enable(&account).await?;
-        Ok(account)
+        open_by_steps(self, order).await
     }
 
     /// Runs one rung of the closing ladder. Succeeds when there is no such account.
@@ -262,4 +258,16 @@ pub trait Target: Send + Sync {
 
     /// Ends the target's sessions in good order.
     async fn close(&self);
+}
+
+/// Opens an account verb by verb: the login comes last, so that an opening that breaks leaves it shut.
+///
+/// # Errors
+/// The first verb's that fails; what was done before it stays.
+pub async fn open_by_steps<T: Target + ?Sized>(target: &T, order: &OpenOrder) -> Result<AccountRef, Failure> {
+    let account = target.create(&order.spec).await?;
+    target.grant(&account, &order.wanted).await?;
+    target.rotate(&account, &order.credential).await?;
+    target.enable(&account).await?;
+    Ok(account)
 }

@@ -358,4 +358,31 @@ mod tests {
             assert_eq!(survival.holds_for(version), expected, "{name}");
         }
     }
+
+    #[test]
+    fn scripts_and_forms_are_made_from_it() {
+        use crate::Driver;
+        let manifest = crate::fake::Fake::new(crate::fake::Nature::Transactions).manifest();
+        assert_eq!(manifest.contradictions(), Vec::<String>::new());
+        assert_eq!(
+            manifest.setup_script(),
+            "# Prepares Made-up system for Tidegate\n\
+             # Nothing has to be run: the system is in memory.\n\
+             make tidegate\n\
+             \n\
+             # admin (needed): makes and removes accounts\n\
+             give admin to tidegate\n"
+        );
+        assert_eq!(
+            manifest.removal_script(),
+            "# Removes the admin account of Tidegate from Made-up system\n\
+             # Nothing has to be run: the system is in memory.\n\
+             take admin from tidegate\n\
+             remove tidegate\n"
+        );
+        let form = serde_json::to_value(manifest).unwrap();
+        assert_eq!(form["fields"][1]["format"]["format"], "port");
+        assert_eq!(form["rights_survive_in_sessions"]["survival"], "never");
+        assert_eq!(form["names"]["max_bytes"], 63);
+    }
 }

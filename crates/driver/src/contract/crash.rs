@@ -10,7 +10,7 @@ use model::{AccountRef, Certainty, Entitlement, EntitlementSet, Failure, Login};
 use super::foreign::about;
 use super::stage::{Broken, LADDER, Person, Stage, Told, ensure, equal, holds, present, set};
 use super::wire::Cut;
-use crate::{HeirPolicy, OpenOrder, Target};
+use crate::{HeirPolicy, Target, open_by_steps};
 
 /// More questions than any verb has.
 const MOST: u32 = 400;
@@ -40,14 +40,6 @@ async fn nothing_left(stage: &Stage<'_>, person: &Person) -> Result<(), Broken> 
     equal(&about(stage.world, person.name()).await?, &BTreeSet::new(), "what is left of the account")
 }
 
-async fn one_by_one(target: &dyn Target, order: &OpenOrder) -> Result<AccountRef, Failure> {
-    let account = target.create(&order.spec).await?;
-    target.grant(&account, &order.wanted).await?;
-    target.rotate(&account, &order.credential).await?;
-    target.enable(&account).await?;
-    Ok(account)
-}
-
 pub(super) async fn an_opening_torn_anywhere_leaves_nothing_unseen(stage: &Stage<'_>) -> Result<(), Broken> {
     for (verb, fused) in [("open", true), ("create, grant, rotate, enable", false)] {
         let mut torn = 0;
@@ -68,7 +60,7 @@ async fn torn_opening(stage: &Stage<'_>, at: Cut, person: &Person, fused: bool) 
     let order = stage.order(person, &set(std::slice::from_ref(&a)));
     let (target, wire) = stage.wired().await?;
     wire.cut(at).await;
-    let answer = if fused { target.open(&order).await } else { one_by_one(&target, &order).await };
+    let answer = if fused { target.open(&order).await } else { open_by_steps(&target, &order).await };
     let fresh = stage.target().await?;
     if !wire.was_cut() {
         stage.put_away(&fresh, &answer.told("opening untorn")?).await?;

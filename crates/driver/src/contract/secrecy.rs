@@ -1,5 +1,7 @@
 //! Nothing secret anywhere: not in a failure, not in a log, not in what the target logs; in no form.
 
+use std::collections::HashMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use model::Secret;
@@ -38,24 +40,66 @@ fn forms(secret: &str) -> Vec<String> {
     forms
 }
 
-/// Returns where one of the secrets is found, without saying which.
+/// How many bytes of a form are looked up before the rest is compared.
+const HEAD: usize = 8;
+
+/// All forms of many secrets, looked for in one pass over a text: there are thousands of forms, and megabytes
+/// of text.
+struct Hunt {
+    by_head: HashMap<[u8; HEAD], Vec<Vec<u8>>>,
+}
+
+impl Hunt {
+    fn new(secrets: &[String]) -> Self {
+        let mut by_head: HashMap<[u8; HEAD], Vec<Vec<u8>>> = HashMap::new();
+        for form in secrets.iter().flat_map(|secret| forms(secret)) {
+            // A form that is shorter would be found by chance.
+            if let Some(head) = form.as_bytes().first_chunk::<HEAD>() {
+                by_head.entry(*head).or_default().push(form.into_bytes());
+            }
+        }
+        Self { by_head }
+    }
+
+    /// Returns the place and length of the first secret in a text.
+    fn find(&self, text: &str) -> Option<(usize, usize)> {
+        let text = text.as_bytes();
+        text.array_windows::<HEAD>().enumerate().find_map(|(place, head)| {
+            let forms = self.by_head.get(head)?;
+            let rest = text.get(place..)?;
+            forms.iter().find(|form| rest.starts_with(form)).map(|form| (place, form.len()))
+        })
+    }
+}
+
+/// Returns an error when one of the secrets is in one of the texts; it says where, and not which.
 fn found_in<'t>(
     secrets: &[String],
     texts: impl IntoIterator<Item = &'t str>,
     what: &str,
 ) -> Result<(), Broken> {
-    let forms: Vec<_> =
-        secrets.iter().flat_map(|secret| forms(secret)).filter(|form| form.len() >= 6).collect();
+    let hunt = Hunt::new(secrets);
     for text in texts {
-        if let Some(form) = forms.iter().find(|form| text.contains(form.as_str())) {
-            let around = text.replace(form.as_str(), "<the secret>");
-            return Err(Broken(format!(
-                "a secret is in {what}: {}",
-                around.chars().take(300).collect::<String>()
-            )));
+        if let Some((place, length)) = hunt.find(text) {
+            let before: String = text.bytes().take(place).map(char::from).collect();
+            let before = before.chars().skip(before.chars().count().saturating_sub(200)).collect::<String>();
+            let found = format!("a secret is in {what}, {length} bytes behind: {}", before.escape_debug());
+            return Err(Broken(found));
         }
     }
     Ok(())
+}
+
+/// Returns the admin's secrets; one that is too short to be looked for would pass unseen.
+fn of_the_admin(stage: &Stage<'_>) -> Result<Vec<String>, Broken> {
+    let secrets = exposed(&stage.world.admin_secrets());
+    ensure(!secrets.is_empty(), "the world tells no admin secret")?;
+    let shortest = secrets.iter().map(String::len).min().unwrap_or_default();
+    ensure(
+        shortest >= 2 * HEAD,
+        "an admin secret is too short to be looked for: give the admin a longer one",
+    )?;
+    Ok(secrets)
 }
 
 fn exposed(secrets: &[Secret]) -> Vec<String> {
@@ -75,7 +119,7 @@ pub(super) async fn nothing_secret_is_in_the_targets_log(stage: &Stage<'_>) -> R
         "the target's log does not name the account: is it the right one?",
     )?;
     found_in(&exposed(&stage.run.secrets()), [log.as_str()], "the target's log")?;
-    found_in(&exposed(&stage.world.admin_secrets()), [log.as_str()], "the target's log")
+    found_in(&of_the_admin(stage)?, [log.as_str()], "the target's log")
 }
 
 pub(super) async fn nothing_secret_is_in_failures_or_logs(stage: &Stage<'_>) -> Result<(), Broken> {
@@ -84,7 +128,7 @@ pub(super) async fn nothing_secret_is_in_failures_or_logs(stage: &Stage<'_>) -> 
     stage.put_away(&target, &account).await?;
 
     let mut secrets = exposed(&stage.run.secrets());
-    secrets.extend(exposed(&stage.world.admin_secrets()));
+    secrets.extend(of_the_admin(stage)?);
     secrets.extend(stage.run.verifiers().into_iter().map(|verifier| verifier.0));
     let failures: Vec<_> =
         stage.run.failures().iter().map(|failure| format!("{failure} {failure:?}")).collect();

@@ -161,7 +161,7 @@ pub trait World: Send + Sync {
         wrong: &Secret,
     ) -> Result<Box<dyn Target>, Failure>;
 
-    /// Returns what of the admin secret may never be seen anywhere.
+    /// Returns what of the admin secret may never be seen anywhere, at least 16 bytes each.
     fn admin_secrets(&self) -> Vec<Secret>;
 
     /// Returns the target's own time.

@@ -17,6 +17,7 @@ pub enum Verb {
     Rotate,
     Enable,
     Renew,
+    /// Of systems with transactions; on others opening is create, grant, rotate, enable.
     Open,
     Revoke(Rung),
     Delete,

@@ -17,7 +17,7 @@ use super::wire::FakeWire;
 use super::{Fake, Nature, System, unreachable, verbs};
 use crate::{
     AccountSpec, CheckReport, ConnectionLine, HeirPolicy, OpenOrder, ResourceSink, RetireReport,
-    SightingSink, Target, TargetContext,
+    SightingSink, Target, TargetContext, open_by_steps,
 };
 
 /// How many pieces are told at once.
@@ -119,8 +119,19 @@ impl FakeTarget {
         work(&mut desk)
     }
 
-    fn ignores_readers(&self) -> bool {
-        self.system().is_ok_and(|system| system.core().sabotage.contains(&Sabotage::SurveyIgnoresItsReader))
+    fn has(&self, sabotage: Sabotage) -> bool {
+        self.system().is_ok_and(|system| system.core().sabotage.contains(&sabotage))
+    }
+
+    async fn open_in_steps(&self, order: &OpenOrder) -> Result<AccountRef, Failure> {
+        if !self.has(Sabotage::EnablesBeforeGranting) {
+            return open_by_steps(self, order).await;
+        }
+        let account = self.create(&order.spec).await?;
+        self.rotate(&account, &order.credential).await?;
+        self.enable(&account).await?;
+        self.grant(&account, &order.wanted).await?;
+        Ok(account)
     }
 }
 
@@ -185,6 +196,9 @@ impl Target for FakeTarget {
     }
 
     async fn open(&self, order: &OpenOrder) -> Result<AccountRef, Failure> {
+        if self.driver.nature == Nature::Steps {
+            return self.open_in_steps(order).await;
+        }
         let (spec, wanted, credential) =
             (order.spec.clone(), order.wanted.clone(), stored(&order.credential));
         self.call(Verb::Open, move |desk| verbs::open(desk, &spec, &wanted, &credential)).await
@@ -210,7 +224,7 @@ impl Target for FakeTarget {
         while !found.is_empty() {
             let rest = found.split_off(found.len().min(BATCH));
             let answer = out.take(std::mem::replace(&mut found, rest)).await;
-            if !self.ignores_readers() {
+            if !self.has(Sabotage::SurveyIgnoresItsReader) {
                 answer?;
             }
         }
@@ -222,9 +236,7 @@ impl Target for FakeTarget {
     }
 
     fn connection_lines(&self, account: &AccountRef, _: &EntitlementSet) -> Vec<ConnectionLine> {
-        let forgets = self
-            .system()
-            .is_ok_and(|system| system.core().sabotage.contains(&Sabotage::ConnectionLineForgetsAccount));
+        let forgets = self.has(Sabotage::ConnectionLineForgetsAccount);
         let name = if forgets { "somebody" } else { account.name.0.as_str() };
         vec![ConnectionLine { label: "uri".into(), text: format!("fake://{name}@{}", self.host) }]
     }

@@ -348,18 +348,11 @@ pub(super) fn open(
     wanted: &EntitlementSet,
     credential: &Stored,
 ) -> Result<AccountRef, Failure> {
-    let enables_first = desk.has(Sabotage::EnablesBeforeGranting);
     desk.whole(|desk| {
         let account = create(desk, spec)?;
-        if enables_first {
-            rotate(desk, &account, credential)?;
-            enable(desk, &account)?;
-            grant(desk, &account, wanted)?;
-        } else {
-            grant(desk, &account, wanted)?;
-            rotate(desk, &account, credential)?;
-            enable(desk, &account)?;
-        }
+        grant(desk, &account, wanted)?;
+        rotate(desk, &account, credential)?;
+        enable(desk, &account)?;
         Ok(account)
     })
 }

@@ -43,12 +43,12 @@ async fn connect(driver: &Fake, connector: &ConnectorId, integration: &Integrati
     connect.connect(&secret, context).await.unwrap()
 }
 
-async fn stage() -> Stage {
+async fn stage(nature: Nature) -> Stage {
     let now: Timestamp = "2026-01-31T10:00:00Z".parse().unwrap();
     let (connector, integration) = (ConnectorId::parse("c").unwrap(), IntegrationId::parse("i").unwrap());
     let grantee = GranteeId::parse("ann").unwrap();
-    let driver = Fake::new(Nature::Steps);
-    let system = System::new(Nature::Steps, "system", password(), now);
+    let driver = Fake::new(nature);
+    let system = System::new(nature, "system", password(), now);
     assert!(system.add_thing("shelf", "thing"));
     driver.host("db", &system);
     let target = connect(&driver, &connector, &integration).await;
@@ -94,30 +94,37 @@ impl Stage {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_scripted_is_told_and_done() {
-    let open = Some(Login::Open);
+    use Certainty::{NotDone, Refused, Unknown};
+    use Nature::{Steps, Transactions};
+    let (open, shut) = (Some(Login::Open), Some(Login::Shut));
     let table = [
-        ("refused", Fate::Refuse(Code::RIGHT_MISSING), Certainty::Refused, None),
-        ("not done", Fate::NotDone(Code::BUSY), Certainty::NotDone, None),
-        ("unknown, done", Fate::UnknownButDone, Certainty::Unknown, open),
-        ("unknown, not done", Fate::UnknownNotDone, Certainty::Unknown, None),
-        ("breaks at the first statement", Fate::BreaksAfter(1), Certainty::Unknown, None),
-        ("breaks after the account is made", Fate::BreaksAfter(2), Certainty::Unknown, Some(Login::Shut)),
+        ("refused", Transactions, Verb::Open, Fate::Refuse(Code::RIGHT_MISSING), Refused, None),
+        ("not done", Transactions, Verb::Open, Fate::NotDone(Code::BUSY), NotDone, None),
+        ("unknown, done", Transactions, Verb::Open, Fate::UnknownButDone, Unknown, open),
+        ("unknown, not done", Transactions, Verb::Open, Fate::UnknownNotDone, Unknown, None),
+        ("breaks in the transaction", Transactions, Verb::Open, Fate::BreaksAfter(3), NotDone, None),
+        ("step refused", Steps, Verb::Rotate, Fate::Refuse(Code::RIGHT_MISSING), Refused, shut),
+        ("step unknown, done", Steps, Verb::Enable, Fate::UnknownButDone, Unknown, open),
+        ("step unknown, not done", Steps, Verb::Enable, Fate::UnknownNotDone, Unknown, shut),
+        ("breaks before the account is made", Steps, Verb::Create, Fate::BreaksAfter(1), Unknown, None),
+        ("breaks after the account is made", Steps, Verb::Create, Fate::BreaksAfter(2), Unknown, shut),
+        ("breaks while granting", Steps, Verb::Grant, Fate::BreaksAfter(2), Unknown, shut),
     ];
-    for (name, fate, certainty, login) in table {
-        let stage = stage().await;
-        stage.system.plan(Verb::Open, fate);
+    for (name, nature, verb, fate, certainty, login) in table {
+        let stage = stage(nature).await;
+        stage.system.plan(verb, fate);
         assert_eq!(stage.open().await.unwrap_err().certainty, certainty, "{name}");
         assert_eq!(stage.login().await, login, "{name}");
         stage.open().await.unwrap();
         assert_eq!(stage.login().await, open, "{name}: the next call goes well");
-        assert_eq!(stage.system.calls(Verb::Open), 2, "{name}");
+        assert_eq!(stage.system.calls(verb), 2, "{name}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_call_begins_and_a_late_one_answers_when_it_is_told_to() {
     for (name, begun) in [("slow", None), ("late", Some(Login::Open))] {
-        let stage = stage().await;
+        let stage = stage(Nature::Transactions).await;
         let (held, release) = hold();
         stage.system.plan(Verb::Open, if name == "slow" { Fate::Slow(held) } else { Fate::Late(held) });
         let opening = stage.open();
@@ -132,7 +139,7 @@ async fn a_slow_call_begins_and_a_late_one_answers_when_it_is_told_to() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_call_lands_after_the_close() {
-    let stage = stage().await;
+    let stage = stage(Nature::Steps).await;
     stage.open().await.unwrap();
     let account = stage.target.create(&stage.spec).await.unwrap();
     stage.system.plan(Verb::Enable, Fate::LandsLater);
@@ -146,7 +153,7 @@ async fn a_lost_call_lands_after_the_close() {
 
 #[tokio::test(start_paused = true)]
 async fn a_system_that_is_down_does_nothing_and_one_that_is_replaced_is_another() {
-    let stage = stage().await;
+    let stage = stage(Nature::Steps).await;
     let identity = stage.target.identify().await.unwrap();
     stage.system.set_down(true);
     let failure = stage.open().await.unwrap_err();
