@@ -1,0 +1,114 @@
+//! Rows that are only added to: receipts and the audit log.
+
+use async_trait::async_trait;
+use model::{AccessId, ConnectorId, IntegrationId};
+use seal::receipt::ChainHead;
+use sqlx::{QueryBuilder, Sqlite};
+
+use super::{SqliteRows, Through, decode, encode, fault, one, run, signed, unsigned};
+use crate::record::{AuditEntry, ReceiptRecord};
+use crate::store::StoreFault;
+use crate::store::rows::{AuditQuery, ReceiptQuery, Records};
+
+#[async_trait]
+impl<C: Through> Records for SqliteRows<C> {
+    async fn chain_head(
+        &mut self,
+        connector: &ConnectorId,
+        integration: &IntegrationId,
+    ) -> Result<Option<ChainHead>, StoreFault> {
+        one!(
+            self,
+            "SELECT body FROM chain_heads WHERE connector = ? AND offer = ?",
+            connector.as_str(),
+            integration.as_str()
+        )
+    }
+
+    async fn put_chain_head(&mut self, connector: &ConnectorId, head: &ChainHead) -> Result<(), StoreFault> {
+        let body = encode(head)?;
+        run!(
+            self,
+            "INSERT INTO chain_heads (connector, offer, body) VALUES (?, ?, ?)
+             ON CONFLICT (connector, offer) DO UPDATE SET body = excluded.body",
+            connector.as_str(),
+            head.integration.as_str(),
+            body
+        )
+        .map(drop)
+    }
+
+    async fn receipt(
+        &mut self,
+        connector: &ConnectorId,
+        integration: &IntegrationId,
+        number: u64,
+    ) -> Result<Option<ReceiptRecord>, StoreFault> {
+        one!(
+            self,
+            "SELECT body FROM receipts WHERE connector = ? AND offer = ? AND number = ? ORDER BY place LIMIT 1",
+            connector.as_str(),
+            integration.as_str(),
+            signed(number)?
+        )
+    }
+
+    async fn add_receipt(&mut self, receipt: &ReceiptRecord) -> Result<(), StoreFault> {
+        let body = encode(receipt)?;
+        run!(
+            self,
+            "INSERT INTO receipts (connector, offer, number, access, body) VALUES (?, ?, ?, ?, ?)",
+            receipt.connector.as_str(),
+            receipt.integration.as_str(),
+            signed(receipt.number)?,
+            receipt.access.as_ref().map(AccessId::as_str),
+            body
+        )
+        .map(drop)
+    }
+
+    async fn receipts(&mut self, query: &ReceiptQuery) -> Result<Vec<(u64, ReceiptRecord)>, StoreFault> {
+        let mut sql = QueryBuilder::<Sqlite>::new("SELECT place, body FROM receipts WHERE place > ");
+        sql.push_bind(signed(query.after)?);
+        if let Some(integration) = &query.integration {
+            sql.push(" AND offer = ").push_bind(integration.as_str());
+        }
+        if let Some(access) = &query.access {
+            sql.push(" AND access = ").push_bind(access.as_str());
+        }
+        sql.push(" ORDER BY place LIMIT ").push_bind(query.limit);
+        let found: Vec<(i64, String)> = sql.build_query_as().fetch_all(&mut *self.0).await.map_err(fault)?;
+        found.into_iter().map(|(place, body)| Ok((unsigned(place), decode(&body)?))).collect()
+    }
+
+    async fn add_audit(&mut self, entry: &AuditEntry) -> Result<(), StoreFault> {
+        let body = encode(entry)?;
+        run!(
+            self,
+            "INSERT INTO audit (who, what, subject, body) VALUES (?, ?, ?, ?)",
+            entry.who.as_str(),
+            entry.what.as_str(),
+            entry.subject.as_str(),
+            body
+        )
+        .map(drop)
+    }
+
+    async fn audit(&mut self, query: &AuditQuery) -> Result<Vec<(u64, AuditEntry)>, StoreFault> {
+        let mut sql = QueryBuilder::<Sqlite>::new("SELECT number, body FROM audit WHERE number < ");
+        sql.push_bind(query.before.map_or(Ok(i64::MAX), signed)?);
+        if let Some(who) = &query.who {
+            sql.push(" AND who = ").push_bind(who.as_str());
+        }
+        if let Some(what) = &query.what {
+            sql.push(" AND substr(what, 1, length(").push_bind(what.as_str());
+            sql.push(")) = ").push_bind(what.as_str());
+        }
+        if let Some(subject) = &query.subject {
+            sql.push(" AND subject = ").push_bind(subject.as_str());
+        }
+        sql.push(" ORDER BY number DESC LIMIT ").push_bind(query.limit);
+        let found: Vec<(i64, String)> = sql.build_query_as().fetch_all(&mut *self.0).await.map_err(fault)?;
+        found.into_iter().map(|(number, body)| Ok((unsigned(number), decode(&body)?))).collect()
+    }
+}
