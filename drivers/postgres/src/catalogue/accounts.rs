@@ -1,0 +1,104 @@
+//! Accounts: what they are, hold, own and have given on.
+
+/// Accounts by OID or by name: `$1` oid, `$2` name. One row without an OID when there is none, so that the
+/// server's time always comes.
+pub(crate) const ACCOUNT: &str = "
+SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8, r.*
+FROM (SELECT 1) AS always LEFT JOIN (
+    SELECT r.oid, r.rolname, r.rolcanlogin,
+        CASE WHEN r.rolvaliduntil = 'infinity' THEN NULL WHEN r.rolvaliduntil = '-infinity' THEN 0
+            ELSE (extract(epoch FROM r.rolvaliduntil) * 1000)::int8 END,
+        d.description, r.rolsuper, r.rolcreaterole, r.rolcreatedb, r.rolreplication, r.rolbypassrls
+    FROM pg_roles AS r
+    LEFT JOIN pg_shdescription AS d ON d.classoid = 'pg_authid'::regclass AND d.objoid = r.oid
+    WHERE r.oid = $1 OR r.rolname = $2
+) AS r ON true";
+
+/// The same by many OIDs: `$1` oid[].
+pub(crate) const ACCOUNTS: &str = "
+SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8, r.oid, r.rolname, r.rolcanlogin,
+    CASE WHEN r.rolvaliduntil = 'infinity' THEN NULL WHEN r.rolvaliduntil = '-infinity' THEN 0
+        ELSE (extract(epoch FROM r.rolvaliduntil) * 1000)::int8 END,
+    d.description, r.rolsuper, r.rolcreaterole, r.rolcreatedb, r.rolreplication, r.rolbypassrls
+FROM pg_roles AS r
+LEFT JOIN pg_shdescription AS d ON d.classoid = 'pg_authid'::regclass AND d.objoid = r.oid
+WHERE r.oid = ANY ($1::oid[])";
+
+/// What accounts are members of: `$1` oid[]. The last column says that the common role, which is to give
+/// nothing, gives something.
+pub(crate) const MEMBERSHIPS: &str = "
+SELECT m.member, m.roleid, p.rolname, m.admin_option,
+    coalesce((to_jsonb(m) ->> 'inherit_option')::bool, true),
+    coalesce((to_jsonb(m) ->> 'set_option')::bool, true),
+    g.rolname, d.description,
+    EXISTS (SELECT FROM pg_shdepend AS s WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = m.roleid
+        AND s.deptype = 'o' AND s.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)),
+    p.rolname = 'tidegate_managed' AND (p.rolsuper OR p.rolcreaterole OR p.rolcreatedb OR p.rolreplication
+        OR p.rolbypassrls
+        OR EXISTS (SELECT FROM pg_auth_members AS n WHERE n.member = p.oid)
+        OR EXISTS (SELECT FROM pg_shdepend AS s WHERE s.refclassid = 'pg_authid'::regclass
+            AND s.refobjid = p.oid AND s.deptype IN ('a', 'o')))
+FROM pg_auth_members AS m
+JOIN pg_roles AS p ON p.oid = m.roleid
+LEFT JOIN pg_roles AS g ON g.oid = m.grantor
+LEFT JOIN pg_shdescription AS d ON d.classoid = 'pg_authid'::regclass AND d.objoid = m.roleid
+WHERE m.member = ANY ($1::oid[])
+ORDER BY m.member, p.rolname, g.rolname";
+
+/// Memberships that accounts gave, and memberships in them: `$1` oid[], `$2` our own oid. What they gave
+/// is looked for only once their login is shut: before 16 it takes a reading of all memberships.
+pub(crate) const ONWARD: &str = "
+SELECT a.oid, p.rolname, u.rolname, g.rolname
+FROM unnest($1::oid[]) AS a(oid)
+JOIN pg_auth_members AS m ON m.roleid = a.oid
+JOIN pg_roles AS p ON p.oid = m.roleid JOIN pg_roles AS u ON u.oid = m.member
+LEFT JOIN pg_roles AS g ON g.oid = m.grantor
+WHERE m.member <> $2
+UNION
+SELECT m.grantor, p.rolname, u.rolname, g.rolname
+FROM pg_auth_members AS m
+JOIN pg_roles AS p ON p.oid = m.roleid JOIN pg_roles AS u ON u.oid = m.member
+LEFT JOIN pg_roles AS g ON g.oid = m.grantor
+WHERE m.grantor = ANY ($1::oid[]) AND m.member <> ALL ($1::oid[])
+    AND EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = ANY ($1::oid[]) AND NOT r.rolcanlogin)";
+
+/// What depends on accounts, in all databases: `$1` oid[]. `a` is a right, `o` an owned object.
+pub(crate) const DEPENDING: &str = "
+SELECT s.refobjid, s.dbid, d.datname, coalesce(d.datallowconn, true),
+    CASE WHEN s.deptype = 'o' AND s.classid IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
+        THEN 'd' ELSE s.deptype::text END,
+    s.classid::regclass::text, count(*)
+FROM pg_shdepend AS s LEFT JOIN pg_database AS d ON d.oid = s.dbid
+WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = ANY ($1::oid[])
+    AND s.classid <> 'pg_auth_members'::regclass
+GROUP BY 1, 2, 3, 4, 5, 6
+ORDER BY 1, 2, 5, 6";
+
+/// Sessions and prepared transactions of accounts: `$1` oid[].
+pub(crate) const LIVING: &str = "
+SELECT a.usesysid, 's', NULL::text, NULL::text, count(*)
+FROM pg_stat_get_activity(NULL) AS a
+WHERE a.usesysid = ANY ($1::oid[]) AND a.pid <> pg_backend_pid()
+GROUP BY a.usesysid
+UNION ALL
+SELECT p.ownerid, 'p', p.gid, d.datname, 1
+FROM pg_prepared_xact() AS p(transaction, gid, prepared, ownerid, dbid)
+LEFT JOIN pg_database AS d ON d.oid = p.dbid
+WHERE p.ownerid = ANY ($1::oid[])";
+
+/// Settings of an account, overall and by database: `$1` oid.
+pub(crate) const SETTINGS: &str = "
+SELECT d.datname FROM pg_db_role_setting AS s LEFT JOIN pg_database AS d ON d.oid = s.setdatabase
+WHERE s.setrole = $1 AND (s.setdatabase = 0 OR d.oid IS NOT NULL)";
+
+/// Roles to look at in a survey, page by page: `$1` the last OID seen, `$2` how many. Roles with a comment
+/// like our marks, and members of the common role; shared roles are left out as far as they can be told by
+/// not being able to log in and having no limit of sessions, which every account has.
+pub(crate) const SURVEY: &str = "
+SELECT r.oid FROM pg_roles AS r
+LEFT JOIN pg_shdescription AS d ON d.classoid = 'pg_authid'::regclass AND d.objoid = r.oid
+WHERE r.oid > $1 AND r.rolname <> 'tidegate_managed'
+    AND (d.description LIKE 'tidegate:%' AND (r.rolcanlogin OR r.rolconnlimit <> -1)
+        OR EXISTS (SELECT FROM pg_auth_members AS m JOIN pg_roles AS c ON c.oid = m.roleid
+            WHERE m.member = r.oid AND c.rolname = 'tidegate_managed'))
+ORDER BY r.oid LIMIT $2";

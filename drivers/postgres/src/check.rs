@@ -1,0 +1,226 @@
+//! `check`: the least that proves the verbs can work. What it makes is rolled back; nothing is left.
+
+use driver::credential::{ITERATIONS, ScramSha256};
+use driver::{CheckReport, Grade, Probe};
+use model::Secret;
+
+use crate::account::{PERMISSION_ROLE, column, our_mark, permission_of, read_mark};
+use crate::catalogue::{DATABASES, PUBLIC_TABLES, SHARED_ROLES};
+use crate::connect::Facts;
+use crate::faults::{Fault, Stage};
+use crate::quote::{Ident, Literal, shown};
+use crate::scope::Right;
+use crate::session::{Purpose, Session};
+use crate::settings::Config;
+use crate::statements::{self, Until};
+use crate::target::PostgresTarget;
+
+/// Takes the place of a credential in the dry run; it is never committed and opens nothing.
+const NO_CREDENTIAL: &str = "not-a-credential";
+
+fn probe(name: &str, grade: Grade, detail: impl Into<String>) -> Probe {
+    Probe { name: name.into(), grade, detail: detail.into() }
+}
+
+impl PostgresTarget {
+    pub(crate) async fn check_all(&self) -> Result<CheckReport, Fault> {
+        let session = self.pool.session(&self.home, Purpose::Read).await?;
+        let looked = async {
+            let facts = session.facts()?.clone();
+            let mut probes = about_the_connection(&facts, self.pool.connector().config());
+            if self.guessed {
+                probes.push(probe(
+                    "dbname",
+                    Grade::Warning,
+                    "the database `postgre` does not exist, `postgres` was taken: correct the setting",
+                ));
+            }
+            probes.push(if facts.standby {
+                probe("primary", Grade::Bad, "the server is a standby: point the integration at the primary")
+            } else {
+                probe("primary", Grade::Good, "the server takes writes")
+            });
+            probes.push(self.dry_run(&session, &facts).await?);
+            let mut databases: Vec<String> = vec![];
+            for row in session.rows(DATABASES, &[]).await? {
+                databases.extend(column::<String>(&row, 0).ok());
+            }
+            Ok((facts, probes, databases))
+        };
+        let outcome = looked.await;
+        let (facts, mut probes, databases) = session.settle(outcome).await?;
+        probes.extend(self.databases(&databases).await?);
+        probes.push(self.permission_roles().await?);
+        Ok(CheckReport { probes, product: "PostgreSQL".into(), version: facts.version.to_string() })
+    }
+
+    /// Makes an account and a permission role, joins and opens them, and rolls all of it back.
+    async fn dry_run(&self, session: &Session, facts: &Facts) -> Result<Probe, Fault> {
+        let account = Ident::asked(&self.shared_name("probe", &[], "account")?)?;
+        let role = Ident::asked(&self.shared_name("probe", &[], "role")?)?;
+        let verifier = ScramSha256::of(&Secret::new(NO_CREDENTIAL.into()), ITERATIONS)?.in_postgres_form();
+        let steps = [
+            statements::BEGIN.to_owned(),
+            statements::create_account(&account, Until::Past, None),
+            statements::create_shared(&role),
+            statements::comment(&account, Some(&Literal::of("tidegate"))),
+            statements::join(&role, &account, facts.version),
+            statements::credential(&account, &Literal::of(&verifier.0)),
+            statements::open_login(&account, 1),
+            statements::shut_login(&account),
+            statements::scramble(&account),
+        ];
+        let mut done = Ok(());
+        for step in &steps {
+            done = session.run(step, Stage::Harmless).await;
+            if done.is_err() {
+                break;
+            }
+        }
+        if done.as_ref().is_err_and(|fault| fault.lost) {
+            done?;
+            return Ok(probe("accounts", Grade::Bad, "the connection was lost"));
+        }
+        session.run("ROLLBACK", Stage::Harmless).await?;
+        Ok(match done {
+            Ok(()) if facts.superuser => probe(
+                "accounts",
+                Grade::Good,
+                "the admin is a superuser and can make, open and close accounts",
+            ),
+            Ok(()) => probe(
+                "accounts",
+                Grade::Warning,
+                "the admin can make accounts and is no superuser: rights on objects that it does not own, \
+                 sessions and objects of others may be beyond its reach",
+            ),
+            Err(fault) => probe(
+                "accounts",
+                Grade::Bad,
+                format!(
+                    "an account cannot be made: {}; see the driver's set-up script",
+                    fault.failure.detail
+                ),
+            ),
+        })
+    }
+
+    /// Connects to every database, and looks at what PUBLIC may do there.
+    async fn databases(&self, databases: &[String]) -> Result<Vec<Probe>, Fault> {
+        let (mut closed, mut public) = (vec![], vec![]);
+        for database in databases {
+            let session = match self.pool.session(database, Purpose::Read).await {
+                Ok(session) => session,
+                Err(fault) if fault.state.is_some() => {
+                    closed.push(shown(database));
+                    continue;
+                }
+                Err(fault) => return Err(fault),
+            };
+            let outcome = session.rows(PUBLIC_TABLES, &[]).await;
+            let rows = session.settle(outcome).await?;
+            if rows.first().map_or(Ok(0_i64), |row| column(row, 0))? > 0 {
+                public.push(shown(database));
+            }
+        }
+        let count = databases.len();
+        Ok(vec![
+            if closed.is_empty() {
+                probe("databases", Grade::Good, format!("all {count} databases can be connected to"))
+            } else {
+                let detail = format!(
+                    "cannot be connected to: {}; nothing there can be given or taken",
+                    closed.join(", ")
+                );
+                probe("databases", Grade::Warning, detail)
+            },
+            if public.is_empty() {
+                probe("public", Grade::Good, "PUBLIC has no rights on tables")
+            } else {
+                let detail = format!(
+                    "PUBLIC has rights on tables in {}: every account has them, and no close takes them",
+                    public.join(", ")
+                );
+                probe("public", Grade::Warning, detail)
+            },
+        ])
+    }
+
+    /// Looks at every permission role of ours.
+    async fn permission_roles(&self) -> Result<Probe, Fault> {
+        let session = self.pool.session(&self.home, Purpose::Read).await?;
+        let identity = session.facts()?.identity.clone();
+        let outcome = session.rows(SHARED_ROLES, &[]).await;
+        let (mut count, mut found) = (0, vec![]);
+        for row in session.settle(outcome).await? {
+            let (oid, name): (u32, String) = (column(&row, 0)?, column(&row, 1)?);
+            let comment: Option<String> = column(&row, 2)?;
+            let state = read_mark(&self.context, &identity, oid, comment.as_deref());
+            if our_mark(&state, &self.context).is_none_or(|mark| mark.draft.account != PERMISSION_ROLE) {
+                continue;
+            }
+            let entitlement = permission_of(&self.context, &identity, oid, comment.as_deref());
+            let Some(Ok(Right::Shared { scope, level })) = entitlement.as_ref().map(Right::of) else {
+                continue;
+            };
+            count += 1;
+            match self.look(&scope, level, Purpose::Read).await {
+                Ok(look) => {
+                    found.extend(
+                        look.beyond.iter().map(|what| format!("{}: {}", shown(&name), what.escape_debug())),
+                    );
+                }
+                // The database is gone: nothing can be held there.
+                Err(fault) if fault.state.is_some() => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(if found.is_empty() {
+            probe("permission roles", Grade::Good, format!("{count} permission roles hold what they should"))
+        } else {
+            let detail =
+                format!("wider than they should be, so they give no new access: {}", found.join("; "));
+            probe("permission roles", Grade::Warning, detail)
+        })
+    }
+}
+
+fn about_the_connection(facts: &Facts, config: &Config) -> Vec<Probe> {
+    let mode = config.ssl_mode.word();
+    let mut probes = vec![match (facts.encrypted, config.ssl_mode.verifies()) {
+        (true, true) => probe("tls", Grade::Good, format!("encrypted, and the server verified ({mode})")),
+        (true, false) => probe(
+            "tls",
+            Grade::Warning,
+            format!(
+                "encrypted, but anybody could answer in the server's place ({mode}): use `sslmode` verify-full"
+            ),
+        ),
+        (false, _) => probe(
+            "tls",
+            Grade::Warning,
+            format!("not encrypted ({mode}): turn TLS on at the server and use `sslmode` verify-full"),
+        ),
+    }];
+    probes.push(if facts.password_encryption == "scram-sha-256" {
+        probe("passwords", Grade::Good, "the server keeps passwords as SCRAM verifiers")
+    } else {
+        probe(
+            "passwords",
+            Grade::Warning,
+            "the server's own passwords are not SCRAM (`password_encryption`); accounts get SCRAM verifiers all \
+             the same, so their clients must speak SCRAM",
+        )
+    });
+    probes.push(if facts.identity.0.starts_with("address:") {
+        probe(
+            "identity",
+            Grade::Warning,
+            "the server does not tell its system identifier, so its address stands for it: allow \
+             pg_control_system() to the admin",
+        )
+    } else {
+        probe("identity", Grade::Good, "the server tells its system identifier")
+    });
+    probes
+}

@@ -1,0 +1,193 @@
+//! Taking everything that an account holds: attributes, memberships, settings, and rights of its own in
+//! every database, also those that somebody added by hand.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{AccountRef, Code};
+use tokio_postgres::Row;
+
+use crate::account::{PERMISSION_ROLE, Role, column, our_mark, read_mark};
+use crate::catalogue::{DEPENDING, DIRECT_RIGHTS, MEMBERSHIPS, ONWARD, PARAMETER_RIGHTS, SETTINGS};
+use crate::close::{Known, remains};
+use crate::connect::Facts;
+use crate::faults::{Fault, Stage};
+use crate::open::Membership;
+use crate::quote::Ident;
+use crate::session::{Parameter, Purpose, Session};
+use crate::statements::{self, MANAGED};
+use crate::target::PostgresTarget;
+
+/// How often the account is read again after a round that found something.
+const ROUNDS: usize = 3;
+
+/// What one account holds, as far as one database can tell.
+struct Holdings {
+    deed: Vec<String>,
+    /// Permission roles of ours that own objects: somebody set the role and made them.
+    owning: Vec<(u32, String)>,
+    /// It has rights of its own somewhere.
+    direct: bool,
+}
+
+impl PostgresTarget {
+    /// Takes everything from an account.
+    pub(crate) async fn strip(&self, account: &AccountRef) -> Result<(), Fault> {
+        for _ in 0..ROUNDS {
+            let session = self.pool.session(&self.home, Purpose::Close).await?;
+            let outcome = self.find_holdings(&session, account).await;
+            let Some((known, holdings)) = session.settle(outcome).await? else { return Ok(()) };
+            if holdings.deed.is_empty() && !holdings.direct && holdings.owning.is_empty() {
+                return Ok(());
+            }
+            self.take(&known, holdings).await?;
+        }
+        Err(remains(Code::BUSY, "rights of the account came back while they were taken"))
+    }
+
+    async fn find_holdings(
+        &self,
+        session: &Session,
+        account: &AccountRef,
+    ) -> Result<Option<(Known, Holdings)>, Fault> {
+        let Some((known, role)) = self.find_on(session, account).await? else { return Ok(None) };
+        Ok(Some((known, self.holdings(session, &role).await?)))
+    }
+
+    async fn take(&self, known: &Known, holdings: Holdings) -> Result<(), Fault> {
+        // Memberships first: they carry most, and what follows must not keep them waiting.
+        let outcome = match holdings.deed.as_slice() {
+            [] => Ok(()),
+            deed => self.act(known, deed).await,
+        };
+        for (oid, name) in &holdings.owning {
+            self.hand_over(*oid, name, Purpose::Close).await?;
+        }
+        if holdings.direct {
+            self.strip_direct(known.oid, Purpose::Close).await?;
+        }
+        outcome
+    }
+
+    async fn holdings(&self, session: &Session, role: &Role) -> Result<Holdings, Fault> {
+        let facts = session.facts()?.clone();
+        let oids = vec![role.oid];
+        let by_oids: [Parameter<'_>; 1] = [&oids];
+        let and_ourselves: [Parameter<'_>; 2] = [&oids, &facts.ourselves];
+        let by_oid: [Parameter<'_>; 1] = [&role.oid];
+        session.prepare(&[MEMBERSHIPS, ONWARD, DEPENDING, SETTINGS]).await?;
+        let (memberships, onward, depending, settings) = tokio::join!(
+            session.rows(MEMBERSHIPS, &by_oids),
+            session.rows(ONWARD, &and_ourselves),
+            session.rows(DEPENDING, &by_oids),
+            session.rows(SETTINGS, &by_oid),
+        );
+        let account = Ident::found(&role.name);
+        let mut deed = vec![];
+        if !role.attributes.is_empty() {
+            deed.push(statements::strip_attributes(&account, &role.attributes));
+        }
+        for row in onward? {
+            deed.push(take_back(&row, &facts)?);
+        }
+        let mut owning = BTreeMap::new();
+        for row in memberships? {
+            let membership = Membership::of(&row)?;
+            if membership.owns && self.is_permission_role(&membership, &facts) {
+                owning.insert(membership.role, membership.name.clone());
+            }
+            // The common role says what the account is; it stays as long as it gives nothing.
+            if membership.name != MANAGED || membership.admin || membership.gives {
+                deed.push(membership.leave(&account, &facts));
+            }
+        }
+        for row in settings? {
+            let database: Option<String> = column(&row, 0)?;
+            deed.push(statements::reset_settings(&account, database.as_deref().map(Ident::found).as_ref()));
+        }
+        let mut direct = false;
+        for row in depending? {
+            direct |= column::<String>(&row, 4)? == "a";
+        }
+        Ok(Holdings { deed, owning: owning.into_iter().collect(), direct })
+    }
+
+    pub(crate) fn is_permission_role(&self, membership: &Membership, facts: &Facts) -> bool {
+        let state = read_mark(&self.context, &facts.identity, membership.role, membership.comment.as_deref());
+        our_mark(&state, &self.context).is_some_and(|mark| mark.draft.account == PERMISSION_ROLE)
+    }
+
+    /// Returns the databases in which something of a role is, and whether one takes no connections.
+    pub(crate) async fn places(
+        &self,
+        oid: u32,
+        kinds: &[&str],
+        purpose: Purpose,
+    ) -> Result<(BTreeSet<String>, bool), Fault> {
+        let session = self.pool.session(&self.home, purpose).await?;
+        let outcome = session.rows(DEPENDING, &[&vec![oid]]).await;
+        let mut places = BTreeSet::new();
+        let mut closed = false;
+        for row in session.settle(outcome).await? {
+            if !kinds.contains(&column::<String>(&row, 4)?.as_str()) {
+                continue;
+            }
+            let (shared, database) = (column::<u32>(&row, 1)? == 0, column::<Option<String>>(&row, 2)?);
+            match database {
+                Some(database) if column(&row, 3)? => drop(places.insert(database)),
+                Some(_) => closed = true,
+                None if shared => drop(places.insert(self.home.clone())),
+                // The database is gone, and with it what was there.
+                None => {}
+            }
+        }
+        Ok((places, closed))
+    }
+
+    /// Takes back rights that an account holds directly, and those that it gave on, in every database.
+    pub(crate) async fn strip_direct(&self, oid: u32, purpose: Purpose) -> Result<(), Fault> {
+        let (places, closed) = self.places(oid, &["a"], purpose).await?;
+        for database in places {
+            for _ in 0..ROUNDS {
+                let session = self.pool.session(&database, purpose).await?;
+                let outcome = strip_here(&session, oid).await;
+                if session.settle(outcome).await? == 0 {
+                    break;
+                }
+            }
+        }
+        if closed {
+            return Err(remains(
+                Code::RIGHT_MISSING,
+                "the account has rights in a database that takes no connections",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Takes back what an account gave on.
+fn take_back(row: &Row, facts: &Facts) -> Result<String, Fault> {
+    let (role, member): (String, String) = (column(row, 1)?, column(row, 2)?);
+    let grantor = column::<Option<String>>(row, 3)?.as_deref().map(Ident::found);
+    Ok(statements::leave(&Ident::found(&role), &Ident::found(&member), grantor.as_ref(), facts.version))
+}
+
+/// Runs the statements that the server wrote, each as whoever gave the right: only they, or the owner, can
+/// take it back. Returns how many there were.
+async fn strip_here(session: &Session, oid: u32) -> Result<usize, Fault> {
+    let facts = session.facts()?.clone();
+    let mut rows = session.rows(DIRECT_RIGHTS, &[&oid]).await?;
+    if facts.version.has_parameter_rights() {
+        rows.extend(session.rows(PARAMETER_RIGHTS, &[&oid]).await?);
+    }
+    for row in &rows {
+        let (grantor, statement): (Option<String>, String) = (column(row, 0)?, column(row, 1)?);
+        session.run(statements::BEGIN, Stage::Harmless).await?;
+        if let Some(grantor) = grantor.filter(|_| facts.superuser) {
+            session.run(&statements::act_as(&Ident::found(&grantor)), Stage::Harmless).await?;
+        }
+        session.run(&statement, Stage::Harmless).await?;
+        session.run(&statements::script(&[statements::IN_TIME, statements::COMMIT]), Stage::Lasting).await?;
+    }
+    Ok(rows.len())
+}

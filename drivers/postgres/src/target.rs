@@ -1,0 +1,116 @@
+//! One live integration: its sessions, its permission roles, and the verbs, each in a room of its own.
+
+use async_trait::async_trait;
+use driver::{
+    AccountSpec, CheckReport, ConnectionLine, HeirPolicy, OpenOrder, ResourceSink, RetireReport,
+    SightingSink, Target, TargetContext,
+};
+use model::mark::MarkDraft;
+use model::{AccountRef, EntitlementSet, Failure, NewCredential, Observed, Rung, TargetIdentity, Timestamp};
+
+use crate::lines;
+use crate::open::Change;
+use crate::roles::RoleBook;
+use crate::session::{Pool, Purpose};
+
+/// A live PostgreSQL server.
+pub(crate) struct PostgresTarget {
+    pub(crate) pool: Pool,
+    pub(crate) context: TargetContext,
+    /// The database in which accounts are made.
+    pub(crate) home: String,
+    /// The database that is set does not exist, and the usual one was taken in its place.
+    pub(crate) guessed: bool,
+    pub(crate) book: RoleBook,
+}
+
+#[async_trait]
+impl Target for PostgresTarget {
+    async fn identify(&self) -> Result<TargetIdentity, Failure> {
+        let session = self.pool.session(&self.home, Purpose::Read).await?;
+        let identity = session.facts()?.identity.clone();
+        session.settle(Ok(identity)).await.map_err(Failure::from)
+    }
+
+    async fn check(&self) -> Result<CheckReport, Failure> {
+        Ok(self.check_all().await?)
+    }
+
+    async fn discover(&self, out: &mut dyn ResourceSink) -> Result<(), Failure> {
+        Ok(self.discover_all(out).await?)
+    }
+
+    async fn create(&self, spec: &AccountSpec) -> Result<AccountRef, Failure> {
+        Ok(self.change(&spec.account.to_ref(), &Change { spec: Some(spec), ..Change::default() }).await?)
+    }
+
+    async fn grant(&self, account: &AccountRef, wanted: &EntitlementSet) -> Result<(), Failure> {
+        self.change(account, &Change { wanted: Some(wanted), ..Change::default() }).await?;
+        Ok(())
+    }
+
+    async fn rotate(&self, account: &AccountRef, credential: &NewCredential) -> Result<(), Failure> {
+        self.change(account, &Change { credential: Some(credential), ..Change::default() }).await?;
+        Ok(())
+    }
+
+    async fn enable(&self, account: &AccountRef) -> Result<(), Failure> {
+        self.change(account, &Change { enable: true, ..Change::default() }).await?;
+        Ok(())
+    }
+
+    async fn renew(
+        &self,
+        account: &AccountRef,
+        mark: &MarkDraft,
+        expires: Option<Timestamp>,
+    ) -> Result<(), Failure> {
+        self.change(account, &Change { renew: Some((mark, expires)), ..Change::default() }).await?;
+        Ok(())
+    }
+
+    async fn open(&self, order: &OpenOrder) -> Result<AccountRef, Failure> {
+        let change = Change {
+            spec: Some(&order.spec),
+            wanted: Some(&order.wanted),
+            credential: Some(&order.credential),
+            enable: true,
+            renew: None,
+        };
+        Ok(self.change(&order.spec.account.to_ref(), &change).await?)
+    }
+
+    async fn revoke(&self, account: &AccountRef, rung: Rung) -> Result<(), Failure> {
+        let done = match rung {
+            Rung::ShutLogin => self.shut_login(account).await,
+            Rung::EndSessions => self.end_sessions(account).await,
+            Rung::Strip => self.strip(account).await,
+            Rung::Scramble => self.scramble(account).await,
+        };
+        done.map_err(Failure::from)
+    }
+
+    async fn delete(&self, account: &AccountRef, heir: HeirPolicy) -> Result<(), Failure> {
+        Ok(self.delete_account(account, heir).await?)
+    }
+
+    async fn observe(&self, account: &AccountRef) -> Result<Observed, Failure> {
+        Ok(self.observe_account(account).await?)
+    }
+
+    async fn survey(&self, out: &mut dyn SightingSink) -> Result<(), Failure> {
+        Ok(self.survey_all(out).await?)
+    }
+
+    async fn retire(&self) -> Result<RetireReport, Failure> {
+        Ok(self.retire_all().await?)
+    }
+
+    fn connection_lines(&self, account: &AccountRef, entitlements: &EntitlementSet) -> Vec<ConnectionLine> {
+        lines::connection_lines(self.pool.connector().config(), &self.home, account, entitlements)
+    }
+
+    async fn close(&self) {
+        self.pool.close();
+    }
+}

@@ -1,0 +1,240 @@
+//! TLS by `sslmode`: which handshake is tried, and what of the server's certificate is believed.
+//!
+//! Three verifiers: none (the handshake's signatures are still checked), the chain alone, chain and name.
+//! `require` means encrypted and unverified, as documented, also when a CA is given.
+
+use std::sync::Arc;
+
+use model::{Code, Failure};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use secrets::binding::TlsFloor;
+
+/// How a connection is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SslMode {
+    /// Clear text only.
+    Disable,
+    /// Clear text first, TLS when that is refused.
+    Allow,
+    /// TLS when the server has it.
+    Prefer,
+    /// TLS, whoever answers.
+    Require,
+    /// TLS, and the certificate leads to a trusted root.
+    VerifyCa,
+    /// TLS, a trusted root, and the certificate names the host.
+    VerifyFull,
+}
+
+impl SslMode {
+    pub(crate) const WORDS: [(&'static str, Self); 6] = [
+        ("disable", Self::Disable),
+        ("allow", Self::Allow),
+        ("prefer", Self::Prefer),
+        ("require", Self::Require),
+        ("verify-ca", Self::VerifyCa),
+        ("verify-full", Self::VerifyFull),
+    ];
+
+    pub(crate) fn word(self) -> &'static str {
+        Self::WORDS.into_iter().find(|(_, mode)| *mode == self).map_or("prefer", |(word, _)| word)
+    }
+
+    /// Returns the least protection that a connection of this mode can come to have.
+    pub(crate) const fn floor(self) -> TlsFloor {
+        match self {
+            Self::Disable | Self::Allow | Self::Prefer => TlsFloor::None,
+            Self::Require => TlsFloor::Encrypted,
+            Self::VerifyCa => TlsFloor::VerifiedChain,
+            Self::VerifyFull => TlsFloor::VerifiedName,
+        }
+    }
+
+    /// Returns true when nobody between us and the server can read along or answer in its place.
+    pub(crate) const fn verifies(self) -> bool {
+        matches!(self, Self::VerifyCa | Self::VerifyFull)
+    }
+}
+
+/// Makes the client's side of the handshake for a mode.
+///
+/// # Errors
+/// [`Code::CONFIG_REFUSED`] when a CA cannot be read, [`Code::TLS_REFUSED`] when verification is asked for
+/// and there is no root to verify by.
+pub(crate) fn client(mode: SslMode, ca: Option<&str>) -> Result<ClientConfig, Failure> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier: Arc<dyn ServerCertVerifier> = match mode {
+        SslMode::VerifyCa => Arc::new(ChainOnly(chain_and_name(ca, &provider)?)),
+        SslMode::VerifyFull => chain_and_name(ca, &provider)?,
+        SslMode::Disable | SslMode::Allow | SslMode::Prefer | SslMode::Require => {
+            Arc::new(Anybody(Arc::clone(&provider)))
+        }
+    };
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|_| Failure::refused(Code::TLS_REFUSED, "this build has no TLS version to offer"))?;
+    Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+}
+
+fn chain_and_name(
+    ca: Option<&str>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<WebPkiServerVerifier>, Failure> {
+    let mut roots = RootCertStore::empty();
+    match ca {
+        Some(pem) => roots = certificates(pem)?,
+        None => {
+            let found = rustls_native_certs::load_native_certs();
+            let (_, ignored) = roots.add_parsable_certificates(found.certs);
+            if ignored > 0 {
+                tracing::debug!(ignored, "Some of the system's root certificates cannot be read");
+            }
+        }
+    }
+    if roots.is_empty() {
+        return Err(Failure::refused(
+            Code::TLS_REFUSED,
+            "there is no root certificate on this system: install ca-certificates, or give `ca_certificates`",
+        ));
+    }
+    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+        .build()
+        .map_err(|_| unreadable())
+}
+
+/// Reads root certificates in PEM form.
+///
+/// # Errors
+/// When one is not readable, or there is none.
+pub(crate) fn certificates(pem: &str) -> Result<RootCertStore, Failure> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        roots.add(certificate.map_err(|_| unreadable())?).map_err(|_| unreadable())?;
+    }
+    if roots.is_empty() { Err(unreadable()) } else { Ok(roots) }
+}
+
+fn unreadable() -> Failure {
+    Failure::refused(
+        Code::CONFIG_REFUSED,
+        "`ca_certificates` has no readable certificate: paste the PEM whole",
+    )
+}
+
+/// Believes any certificate, but not a handshake that its key did not sign.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Believes a certificate that leads to a trusted root, whatever it names. The verifier inside looks at the
+/// chain before it looks at the name, so a complaint about the name says that the chain is good.
+#[derive(Debug)]
+struct ChainOnly(Arc<WebPkiServerVerifier>);
+
+impl ServerCertVerifier for ChainOnly {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        match self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            verdict => verdict,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_mode_promises_its_floor() {
+        let table = [
+            ("disable", TlsFloor::None, false),
+            ("allow", TlsFloor::None, false),
+            ("prefer", TlsFloor::None, false),
+            ("require", TlsFloor::Encrypted, false),
+            ("verify-ca", TlsFloor::VerifiedChain, true),
+            ("verify-full", TlsFloor::VerifiedName, true),
+        ];
+        for ((word, floor, verifies), (found, mode)) in table.into_iter().zip(SslMode::WORDS) {
+            assert_eq!((found, mode.word()), (word, word));
+            assert_eq!((mode.floor(), mode.verifies()), (floor, verifies), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_ca_that_cannot_be_read_is_refused() {
+        for pem in ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "no pem"] {
+            let refused = client(SslMode::VerifyFull, Some(pem)).map(drop).map_err(|failure| failure.code);
+            assert_eq!(refused, Err(Code::CONFIG_REFUSED), "{pem}");
+        }
+    }
+}

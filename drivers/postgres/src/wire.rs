@@ -1,0 +1,307 @@
+//! The stream to the server, and the guard that stands in it until the login is over.
+//!
+//! The client library answers whatever way of login the server asks for, also clear text and MD5. The guard
+//! reads the server's messages first and cuts the stream at one that asks for too much:
+//! - a password in clear text or as MD5 goes only to a server whose certificate was verified;
+//! - a SCRAM exchange that would keep a core busy for long is not begun.
+//!
+//! After the login it gets out of the way.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+
+use model::{Code, Failure, Retry};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// A connection under TLS.
+pub(crate) type Tls = <MakeRustlsConnect as MakeTlsConnect<TcpStream>>::Stream;
+
+/// More rounds than any server in use asks for; each costs about a microsecond of a core.
+const MOST_ROUNDS: u32 = 1_000_000;
+/// Longest message before the login is over.
+const LONGEST_MESSAGE: usize = 64 * 1024;
+/// `SSLRequest`: length 8, then 1234 and 5679 as two halves of a protocol number.
+const TLS_PLEASE: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
+
+const HEADER: usize = 5;
+const AUTHENTICATION: u8 = b'R';
+const LOGGED_IN: u32 = 0;
+const CLEAR_TEXT: u32 = 3;
+const MD5: u32 = 5;
+const SASL_CONTINUE: u32 = 11;
+
+/// Why the guard cut a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cut {
+    PasswordUnverified,
+    TooManyRounds,
+    NotTheProtocol,
+}
+
+impl Cut {
+    pub(crate) fn failure(self) -> Failure {
+        match self {
+            Self::PasswordUnverified => Failure::refused(
+                Code::TLS_REFUSED,
+                "the server asks for the admin's password in clear text or as MD5, and its certificate was not \
+                 verified: use `sslmode` verify-full, or SCRAM on the server",
+            )
+            .with_retry(Retry::NeedsHuman),
+            Self::TooManyRounds => Failure::refused(
+                Code::TARGET_FAULT,
+                "the server asks for more than a million SCRAM rounds: set the admin's password anew there",
+            )
+            .with_retry(Retry::NeedsHuman),
+            Self::NotTheProtocol => {
+                Failure::not_done(Code::TARGET_FAULT, "what answers on this port does not speak PostgreSQL's protocol")
+            }
+        }
+    }
+}
+
+/// Asks whether the server speaks TLS. It answers with one byte; what it sends after that byte is read by
+/// the TLS handshake and by nothing else.
+pub(crate) async fn asks_for_tls(stream: &mut TcpStream) -> io::Result<bool> {
+    stream.write_all(&TLS_PLEASE).await?;
+    let mut answer = [0];
+    stream.read_exact(&mut answer).await?;
+    match answer {
+        [b'S'] => Ok(true),
+        [b'N'] => Ok(false),
+        // An error from a server older than TLS, or not PostgreSQL at all.
+        [_] => Err(io::Error::from(io::ErrorKind::InvalidData)),
+    }
+}
+
+/// A stream whose incoming messages are looked at until the login is over.
+pub(crate) struct Guarded<S> {
+    stream: S,
+    watch: Option<Watch>,
+}
+
+/// What is known of a login so far.
+struct Watch {
+    password_allowed: bool,
+    /// Arrived, not yet looked at.
+    held: Vec<u8>,
+    /// Looked at, not yet read by the client.
+    passed: Vec<u8>,
+    logged_in: bool,
+    cut: Arc<OnceLock<Cut>>,
+}
+
+impl<S> Guarded<S> {
+    /// Guards a stream; the second value tells afterwards whether, and why, the guard cut it.
+    pub(crate) fn new(stream: S, password_allowed: bool) -> (Self, Arc<OnceLock<Cut>>) {
+        let cut = Arc::new(OnceLock::new());
+        let watch =
+            Watch { password_allowed, held: vec![], passed: vec![], logged_in: false, cut: Arc::clone(&cut) };
+        (Self { stream, watch: Some(watch) }, cut)
+    }
+}
+
+impl Watch {
+    /// Looks at all messages that have come whole.
+    fn look(&mut self) -> Result<(), Cut> {
+        while !self.logged_in {
+            let Some((tag, length)) = header(&self.held) else { break };
+            if !(4..=LONGEST_MESSAGE).contains(&length) {
+                return Err(Cut::NotTheProtocol);
+            }
+            let Some(body) = self.held.get(HEADER..length + 1) else { break };
+            if tag == AUTHENTICATION {
+                match authentication(body)? {
+                    (LOGGED_IN, _) => self.logged_in = true,
+                    (CLEAR_TEXT | MD5, _) if !self.password_allowed => return Err(Cut::PasswordUnverified),
+                    (SASL_CONTINUE, challenge) if rounds(challenge) > MOST_ROUNDS => {
+                        return Err(Cut::TooManyRounds);
+                    }
+                    _ => {}
+                }
+            }
+            self.passed.extend(self.held.drain(..length + 1));
+        }
+        if self.logged_in {
+            self.passed.append(&mut self.held);
+        }
+        Ok(())
+    }
+}
+
+/// Returns tag and length of the first message; the length counts itself and not the tag.
+fn header(bytes: &[u8]) -> Option<(u8, usize)> {
+    let (&tag, rest) = bytes.split_first()?;
+    let length = u32::from_be_bytes(*rest.first_chunk()?);
+    Some((tag, usize::try_from(length).unwrap_or(usize::MAX)))
+}
+
+/// Returns which way of login the server asks for, and what it says about it.
+fn authentication(body: &[u8]) -> Result<(u32, &[u8]), Cut> {
+    let (kind, rest) = body.split_first_chunk().ok_or(Cut::NotTheProtocol)?;
+    Ok((u32::from_be_bytes(*kind), rest))
+}
+
+/// Reads the number of rounds in a SCRAM challenge; one that cannot be read is for the client to refuse.
+fn rounds(challenge: &[u8]) -> u32 {
+    let text = String::from_utf8_lossy(challenge);
+    let Some(number) = text.split(',').find_map(|part| part.strip_prefix("i=")) else { return 0 };
+    if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) {
+        number.parse().unwrap_or(u32::MAX)
+    } else {
+        0
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        while let Some(watch) = &mut this.watch {
+            if !watch.passed.is_empty() {
+                let count = watch.passed.len().min(buffer.remaining());
+                let now: Vec<u8> = watch.passed.drain(..count).collect();
+                buffer.put_slice(&now);
+                return Poll::Ready(Ok(()));
+            }
+            if watch.logged_in {
+                this.watch = None;
+                break;
+            }
+            let mut room = [0; 4096];
+            let mut arriving = ReadBuf::new(&mut room);
+            ready!(Pin::new(&mut this.stream).poll_read(context, &mut arriving))?;
+            if arriving.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            watch.held.extend_from_slice(arriving.filled());
+            if let Err(cut) = watch.look() {
+                let _first_wins = watch.cut.set(cut);
+                return Poll::Ready(Err(io::Error::from(io::ErrorKind::PermissionDenied)));
+            }
+        }
+        Pin::new(&mut this.stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+impl<S: TlsStream + Unpin> TlsStream for Guarded<S> {
+    fn channel_binding(&self) -> ChannelBinding {
+        self.stream.channel_binding()
+    }
+}
+
+/// Hands the client library a stream whose handshake is over.
+pub(crate) struct HandshakeDone;
+
+impl<S: TlsStream + Unpin> TlsConnect<Guarded<S>> for HandshakeDone {
+    type Stream = Guarded<S>;
+    type Error = io::Error;
+    type Future = std::future::Ready<io::Result<Guarded<S>>>;
+
+    fn connect(self, stream: Guarded<S>) -> Self::Future {
+        std::future::ready(Ok(stream))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![tag];
+        bytes.extend_from_slice(&u32::try_from(body.len() + 4).unwrap().to_be_bytes());
+        bytes.extend_from_slice(body);
+        bytes
+    }
+
+    fn asks(kind: u32, rest: &[u8]) -> Vec<u8> {
+        message(AUTHENTICATION, &[&kind.to_be_bytes(), rest].concat())
+    }
+
+    /// Sends bytes one by one, reads all that comes through.
+    async fn through(bytes: &[u8], password_allowed: bool) -> (Vec<u8>, Option<Cut>) {
+        let (mut far, near) = tokio::io::duplex(1);
+        let (mut guarded, cut) = Guarded::new(near, password_allowed);
+        let mut read = vec![];
+        let send = async {
+            // A cut stream refuses the rest.
+            if far.write_all(bytes).await.is_ok() {
+                far.shutdown().await.unwrap();
+            }
+        };
+        let receive = async {
+            let ended = guarded.read_to_end(&mut read).await;
+            drop(guarded);
+            ended.is_ok()
+        };
+        let ((), whole) = tokio::join!(send, receive);
+        assert_eq!(whole, cut.get().is_none());
+        (read, cut.get().copied())
+    }
+
+    #[tokio::test]
+    async fn a_login_that_asks_for_too_much_is_cut_before_the_client_sees_it() {
+        let notice = message(b'N', b"hello\0");
+        let done = [asks(LOGGED_IN, b""), message(b'Z', b"I")].concat();
+        let table = [
+            ("trust", done.clone(), false, None),
+            (
+                "SCRAM",
+                [asks(10, b"SCRAM-SHA-256\0\0"), asks(11, b"r=x,s=eA==,i=4096"), done.clone()].concat(),
+                false,
+                None,
+            ),
+            (
+                "too many rounds",
+                [asks(11, b"r=x,s=eA==,i=4294967295"), done.clone()].concat(),
+                true,
+                Some(Cut::TooManyRounds),
+            ),
+            (
+                "rounds beyond counting",
+                asks(11, b"r=x,s=eA==,i=99999999999999"),
+                true,
+                Some(Cut::TooManyRounds),
+            ),
+            ("clear text, verified", [asks(CLEAR_TEXT, b""), done.clone()].concat(), true, None),
+            ("clear text, unverified", asks(CLEAR_TEXT, b""), false, Some(Cut::PasswordUnverified)),
+            ("MD5, unverified", asks(MD5, b"salt"), false, Some(Cut::PasswordUnverified)),
+            ("after a notice", [notice, asks(MD5, b"salt")].concat(), false, Some(Cut::PasswordUnverified)),
+            ("no protocol", b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), false, Some(Cut::NotTheProtocol)),
+            ("data like a request after the login", [done, asks(CLEAR_TEXT, b"")].concat(), false, None),
+        ];
+        for (name, bytes, allowed, expected) in table {
+            let (read, cut) = through(&bytes, allowed).await;
+            assert_eq!(cut, expected, "{name}");
+            match cut {
+                None => assert_eq!(read, bytes, "{name}"),
+                Some(_) => assert!(read.len() < bytes.len(), "{name}"),
+            }
+        }
+    }
+}

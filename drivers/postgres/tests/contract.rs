@@ -1,0 +1,35 @@
+//! The driver on real PostgreSQL servers: the contract suite, and what is PostgreSQL's own.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has to fail")]
+
+#[path = "contract/admin.rs"]
+mod admin;
+#[path = "contract/grantee.rs"]
+mod grantee;
+#[path = "contract/inventory.rs"]
+mod inventory;
+#[path = "contract/resistance.rs"]
+mod resistance;
+#[path = "contract/world.rs"]
+mod world;
+
+use driver::contract;
+use services::postgres::{LogStatement, Options};
+use world::PostgresWorld;
+
+fn all_logged() -> Options {
+    Options { log_statement: LogStatement::All, ..Options::for_tests() }
+}
+
+/// `CONTRACT=part` plays only the cases whose names contain that part.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keeps_the_contract() {
+    let elsewhere = PostgresWorld::start(&all_logged(), None).await;
+    let world = PostgresWorld::start(&all_logged(), Some(Box::new(elsewhere))).await;
+    match std::env::var("CONTRACT") {
+        Ok(part) => {
+            let report = contract::play(&world, &part).await;
+            assert!(report.broken.is_empty() && !report.kept.is_empty(), "{report}");
+        }
+        Err(_) => drop(contract::run(&world).await),
+    }
+}
