@@ -19,13 +19,12 @@ use model::id::IdFault;
 use proto::limits;
 
 pub(crate) use manifest::{manifest, probes, resource};
-pub(crate) use orders::{Received, Refusal, received};
+pub(crate) use orders::{Received, received};
 pub(crate) use reports::report;
 pub(crate) use session::{
-    ControlHeartbeat, Cursor, Goodbye, StandingPage, Welcome, ack, control_heartbeat, cursor, goodbye,
-    standing_page, welcome,
+    Cursor, StandingPage, Welcome, ack, control_heartbeat, cursor, goodbye, standing_page, welcome,
 };
-pub(crate) use words::{failure, span, time};
+pub(crate) use words::{failure, time};
 
 /// Why something that came in cannot be read: field, reason, way out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,0 +1,215 @@
+//! The one file that names every concrete type: builds the agent from its configuration, then runs it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use driver::Caller;
+use journal::Journal;
+use journal::JournalFault;
+use journal::identity::{IdentityFault, IdentityStore};
+use journal::sqlite::{Sqlite, SqliteOptions};
+use metrics_exporter_prometheus::PrometheusHandle;
+use model::{ConnectorId, InstanceId};
+use secrets::cache::Cache;
+use secrets::file::DirectoryFault;
+use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
+
+use crate::admin::{self, Admin, AdminFault, Mode, Part, Readiness};
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::crew::{Crew, Notice, OnExit, Stage, Worker};
+use crate::engine::published::{Desk, Message, Published};
+use crate::engine::targets::{Shop, Targets};
+use crate::engine::{Engine, EngineFault, Parts};
+use crate::link::{Link, public_keys};
+use crate::office::Office;
+use crate::shutdown::Shutdown;
+use crate::stores;
+
+/// Messages that wait for the engine; whoever sends more waits.
+const MESSAGES: usize = 1024;
+/// News that wait for the link.
+const NEWS: usize = 64;
+/// A worker that ended by itself is begun again after this long.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Why the agent cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum AppFault {
+    #[error("the identity cannot be used")]
+    Identity(#[source] Box<IdentityFault>),
+    #[error(
+        "the identity is of connector `{found}` and the configuration says `{wanted}`: name the right identity directory, or run `tidegate init` for a new one"
+    )]
+    OtherConnector { found: ConnectorId, wanted: ConnectorId },
+    #[error("the journal cannot be used")]
+    Journal(#[from] JournalFault),
+    #[error("the secrets directory cannot be used")]
+    Secrets(#[from] DirectoryFault),
+    #[error("the engine cannot start")]
+    Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the admin endpoints cannot start")]
+    Admin(#[from] AdminFault),
+    #[error("worker `{worker}` ended: {reason}")]
+    Worker { worker: &'static str, reason: String },
+    #[error("a background task broke off")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+impl From<EngineFault> for AppFault {
+    fn from(fault: EngineFault) -> Self {
+        Self::Engine(Box::new(fault))
+    }
+}
+
+/// Builds the agent and runs it until it is told to stop.
+///
+/// # Errors
+/// When something that it cannot do without cannot be had, or ended.
+pub async fn run(
+    config: Config,
+    environment: BTreeMap<String, String>,
+    metrics: PrometheusHandle,
+    shutdown: Shutdown,
+) -> Result<(), AppFault> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let started = clock.wall();
+    let identity_dir = config.identity_dir.clone();
+    let opened = tokio::task::spawn_blocking(move || {
+        let store = IdentityStore::open(&identity_dir)?;
+        let identity = store.load()?;
+        Ok((store, identity))
+    });
+    let (store, identity) = opened.await?.map_err(|fault| AppFault::Identity(Box::new(fault)))?;
+    if identity.connector != config.connector {
+        return Err(AppFault::OtherConnector { found: identity.connector, wanted: config.connector });
+    }
+    if let Ok(true) = store.shares_volume_with(&config.journal.dir) {
+        tracing::warn!(
+            "Identity and journal are on one volume: if it is lost, open accounts cannot be recognised any more"
+        );
+    }
+    let options = SqliteOptions {
+        reserve_bytes: config.journal.reserve_bytes,
+        most_bytes: config.journal.most_bytes,
+        ..SqliteOptions::new(&config.journal.dir)
+    };
+    let journal: Arc<dyn Journal> = Arc::new(Sqlite::open(options).await?);
+    let stores = stores::open(&config.secrets, environment)?;
+    let instance = InstanceId::from_uuid(Uuid::new_v4());
+    let public_keys = public_keys(&identity);
+    let store = Arc::new(store);
+    let targets = Arc::new(Targets::new(Shop {
+        connector: config.connector.clone(),
+        clock: Arc::clone(&clock),
+        identity: Arc::clone(&store),
+        marks: Arc::new(identity.marks),
+        sealing: Arc::new(identity.sealing),
+        secrets: Arc::new(Cache::new(stores, config.secrets.keep)),
+        bindings: config.secrets.bindings,
+        caller: Caller { instance, epoch: 0 },
+        connect_deadline: config.engine.call_deadline,
+        call_deadline: config.engine.call_deadline.saturating_mul(3),
+        listing_deadline: config.engine.listing_deadline,
+    }));
+    let (news_out, news) = mpsc::channel(NEWS);
+    let (messages, inbox) = mpsc::channel(MESSAGES);
+    let parts = Parts {
+        connector: config.connector.clone(),
+        office: Office::new(config.connector.clone(), identity.receipt),
+        journal: Arc::clone(&journal),
+        identity: store,
+        clock: Arc::clone(&clock),
+        targets,
+        survey_every: config.engine.survey_every,
+        news: news_out,
+    };
+    let (engine, published) = Engine::restore(parts, inbox).await?;
+    let down = admin::Link::Down { since: started, reason: "it is not begun yet".into() };
+    let (stands, connected) = watch::channel(down);
+    let (ready, readiness) = watch::channel(Readiness::starting(started));
+    let desk = Desk { messages: messages.clone(), published: published.clone() };
+    let link = Arc::new(Link {
+        settings: config.control_plane.clone(),
+        token_file: config.token_file.clone(),
+        connector: config.connector.clone(),
+        instance,
+        started,
+        public_keys,
+        desk,
+        news: Arc::new(tokio::sync::Mutex::new(news)),
+        journal,
+        clock,
+        stands,
+    });
+    let admin = Admin::bind(config.admin_listen, readiness, metrics)?;
+    tracing::info!(connector = %config.connector, admin = %admin.address(), version = env!("CARGO_PKG_VERSION"), "Agent started");
+
+    let mut crew = Crew::new();
+    let mut engine = Some(engine);
+    crew.hire(Worker { name: "engine", stage: Stage::Engine, on_exit: OnExit::Stop }, move |stop| {
+        let engine = engine.take();
+        async move {
+            match engine {
+                Some(engine) => engine.run(stop).await.map_err(Into::into),
+                None => Err("the engine runs once; its supervisor begins the agent anew".into()),
+            }
+        }
+    });
+    crew.hire(
+        Worker { name: "link", stage: Stage::Orders, on_exit: OnExit::Restart { pause: PAUSE } },
+        move |stop| {
+            let link = Arc::clone(&link);
+            async move {
+                link.run(stop).await;
+                Ok(())
+            }
+        },
+    );
+    crew.hire(
+        Worker { name: "admin", stage: Stage::Admin, on_exit: OnExit::Restart { pause: PAUSE } },
+        move |stop| {
+            let admin = admin.clone();
+            async move { admin.serve(stop).await.map_err(Into::into) }
+        },
+    );
+
+    let mut seen = (published, connected);
+    let outcome = loop {
+        ready.send_replace(readiness_of(&seen.0.borrow_and_update(), &seen.1.borrow_and_update()));
+        tokio::select! {
+            () = shutdown.asked() => break Ok(()),
+            Ok(()) = seen.0.changed() => {}
+            Ok(()) = seen.1.changed() => {}
+            notice = crew.watch() => match notice {
+                Notice::CloseOnly { reason, .. } => {
+                    // The engine may be the one that is gone: then there is nobody to tell.
+                    drop(messages.send(Message::CloseOnly(reason)).await);
+                }
+                Notice::Stop { worker, reason } => break Err(AppFault::Worker { worker, reason }),
+            }
+        }
+    };
+    ready.send_modify(|ready| ready.mode = Mode::Stopping);
+    crew.stop(config.shutdown_grace).await;
+    tracing::info!(
+        "Agent stopped; accesses go on until their deadlines, and are closed after the next start"
+    );
+    outcome
+}
+
+/// How the agent stands, by what engine and link show.
+fn readiness_of(shown: &Published, link: &admin::Link) -> Readiness {
+    let journal = if shown.journal_works {
+        Part::Good
+    } else {
+        Part::Bad { reason: "it cannot be written: free space or mend the volume".into() }
+    };
+    let mode = match &shown.standstill {
+        None => Mode::Open,
+        Some(still) => Mode::CloseOnly { reason: format!("{}: {}", still.code, still.detail) },
+    };
+    Readiness { journal, identity: Part::Good, link: link.clone(), mode }
+}

@@ -1,0 +1,239 @@
+//! Doing one action: the driver's verbs in their order, each climb and each change ended by a read-back.
+//! A deadline that passes is `Unknown`, never `NotDone`.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use driver::{AccountSpec, Driver, HeirPolicy, OpenOrder, credential};
+use journal::identity::Meeting;
+use model::{
+    AccountId, AccountRef, Code, EntitlementSet, Failure, Generation, Integration, NewCredential, Observed,
+    Rung, Secret, TargetIdentity, Timestamp, Verifier,
+};
+use rules::{Act, Action, Answer, ConnectionLine, Ladder, Task, Ticket};
+use seal::credential::seal_credential;
+use tokio::time::timeout;
+
+use super::targets::{Opened, Targets};
+use crate::drivers;
+
+/// What an action came to.
+#[derive(Debug)]
+pub(crate) struct Performed {
+    pub(crate) account: AccountId,
+    pub(crate) ticket: Ticket,
+    pub(crate) integration: model::IntegrationId,
+    pub(crate) answer: Answer,
+    pub(crate) identity: Option<TargetIdentity>,
+}
+
+impl Performed {
+    /// Returns what the target's clock said in it.
+    pub(crate) fn target_time(&self) -> Option<Timestamp> {
+        match &self.answer {
+            Answer::Done { observed, .. } | Answer::Deleted { observed } | Answer::Observed(observed) => {
+                observed.target_time
+            }
+            Answer::Closed(climb) => climb.observed.as_ref().ok().and_then(|observed| observed.target_time),
+            Answer::Minted { .. } | Answer::Failed(_) => None,
+        }
+    }
+}
+
+/// Does actions. Holds the clear text of what was minted for targets that take no verifier, until it is set.
+pub(crate) struct Performer {
+    pub(crate) targets: Arc<Targets>,
+    clear: Mutex<BTreeMap<AccountId, (Generation, Secret)>>,
+}
+
+impl Performer {
+    pub(crate) const fn new(targets: Arc<Targets>) -> Self {
+        Self { targets, clear: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// Does an action on its integration.
+    pub(crate) async fn perform(self: Arc<Self>, action: Action, integration: Arc<Integration>) -> Performed {
+        let Action { ticket, account, act, .. } = action;
+        let deadline = self.targets.shop.call_deadline;
+        let word = act.word();
+        let mut identity = None;
+        let work = async {
+            if let Act::Mint { .. } = &act {
+                return self.mint(account, &act, &integration).await;
+            }
+            let opened = self.targets.open(&integration).await?;
+            identity = Some(opened.identity.clone());
+            self.on_target(&opened, act, &integration).await
+        };
+        let answer = match timeout(deadline, work).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(failure)) => Answer::Failed(failure),
+            Err(_) => Answer::Failed(Failure::unknown(
+                Code::TIMED_OUT,
+                format!("{word} did not come to an end in {deadline:?}"),
+            )),
+        };
+        let failure = match &answer {
+            Answer::Failed(failure) => Some(failure),
+            Answer::Closed(climb) => climb.observed.as_ref().err(),
+            Answer::Done { failure, .. } => failure.as_ref(),
+            Answer::Minted { .. } | Answer::Deleted { .. } | Answer::Observed(_) => None,
+        };
+        if let Some(failure) = failure {
+            tracing::warn!(%account, integration = %integration.id, action = word, code = %failure.code, detail = %failure.detail, "Action did not succeed");
+            self.targets.failed(&integration.id, failure).await;
+        }
+        Performed { account, ticket, integration: integration.id.clone(), answer, identity }
+    }
+
+    async fn mint(
+        self: &Arc<Self>,
+        account: AccountId,
+        act: &Act,
+        integration: &Integration,
+    ) -> Result<Answer, Failure> {
+        let Act::Mint { generation, access, grantee, key } = act.clone() else { return Err(unfit()) };
+        let driver = drivers::find(&integration.kind)
+            .ok_or_else(|| Failure::refused(Code::CONFIG_REFUSED, "this build has no such driver"))?;
+        let (me, now) = (Arc::clone(self), self.targets.shop.clock.wall());
+        let work = move || -> Result<Answer, Failure> {
+            let clear = credential::generate()?;
+            let verifier = driver.verifier(&clear)?;
+            let sealed = match access {
+                Some(access) => {
+                    match me.targets.shop.identity.pin(&grantee, &key, now) {
+                        Ok(Meeting::Changed { before }) => tracing::warn!(
+                            %grantee, before = %before.key.0, now = %key.0,
+                            "The grantee's key is another than before: make sure that it is theirs"
+                        ),
+                        Ok(Meeting::First | Meeting::Same) => {}
+                        Err(fault) => tracing::warn!(%fault, "The grantee's key could not be pinned"),
+                    }
+                    let sealed = seal_credential(&access, account, &grantee, generation, &key, &clear)
+                        .map_err(|fault| Failure::refused(Code::ORDER_MALFORMED, fault.to_string()))?;
+                    Some(sealed)
+                }
+                None => None,
+            };
+            if verifier.is_none() {
+                me.clear.lock().unwrap_or_else(PoisonError::into_inner).insert(account, (generation, clear));
+            }
+            Ok(Answer::Minted { sealed, verifier })
+        };
+        let done = tokio::task::spawn_blocking(work).await;
+        done.unwrap_or_else(|fault| Err(Failure::not_done(Code::DRIVER_FAULT, fault.to_string())))
+    }
+
+    fn credential(
+        &self,
+        account: AccountId,
+        generation: Generation,
+        verifier: Option<Verifier>,
+    ) -> Result<NewCredential, Failure> {
+        if let Some(verifier) = verifier {
+            return Ok(NewCredential::Verifier { generation, verifier });
+        }
+        let clear = self.clear.lock().unwrap_or_else(PoisonError::into_inner);
+        match clear.get(&account) {
+            Some((held, secret)) if *held == generation => {
+                Ok(NewCredential::Clear { generation, secret: secret.duplicate() })
+            }
+            _ => Err(Failure::not_done(Code::DRIVER_FAULT, "the clear text is gone with an earlier process")),
+        }
+    }
+
+    async fn on_target(
+        &self,
+        opened: &Opened,
+        act: Act,
+        integration: &Integration,
+    ) -> Result<Answer, Failure> {
+        let target = &opened.target;
+        match act {
+            Act::Open { account, mark, expires, wanted, generation, verifier } => {
+                let credential = self.credential(account.id, generation, verifier)?;
+                let expires = expires.map(|at| opened.in_target_time(at));
+                let spec = AccountSpec { account, mark, expires };
+                let order = OpenOrder { spec, wanted: wanted.clone(), credential };
+                let made = target.open(&order).await?;
+                self.done(opened, &made, &wanted, None).await
+            }
+            Act::Converge { account, mark, expires, wanted, shrinks } => {
+                let account = account.to_ref();
+                let mut failure = target.grant(&account, &wanted).await.err();
+                let expires = expires.map(|at| opened.in_target_time(at));
+                let renewed = target.renew(&account, &mark, expires).await;
+                failure = failure.or(renewed.err());
+                let driver = drivers::find(&integration.kind);
+                if shrinks && driver.is_some_and(must_end_sessions) {
+                    failure = failure.or(target.revoke(&account, Rung::EndSessions).await.err());
+                }
+                self.done(opened, &account, &wanted, failure).await
+            }
+            Act::Rotate { account, mark, generation, verifier } => {
+                let credential = self.credential(account.id, generation, verifier)?;
+                let (account, expires) = (
+                    account.to_ref(),
+                    mark.until.map(|at| opened.in_target_time(at.plus(rules::account::GRACE))),
+                );
+                target.rotate(&account, &credential).await?;
+                target.renew(&account, &mark, expires).await?;
+                self.done(opened, &account, &EntitlementSet::nothing(), None).await
+            }
+            Act::Close { account, mark } => {
+                let scrambles = drivers::find(&integration.kind)
+                    .is_some_and(|driver| driver.manifest().shutting_scrambles);
+                let mut ladder = Ladder::new(account.ownership, scrambles);
+                let account = account.to_ref();
+                while let Some(task) = ladder.next_task() {
+                    match task {
+                        Task::Rung(rung) => ladder.done(task, target.revoke(&account, rung).await),
+                        Task::Renew => ladder.done(task, target.renew(&account, &mark, None).await),
+                        Task::Observe => break,
+                    }
+                }
+                let observed = self.observe(opened, &account).await;
+                Ok(Answer::Closed(ladder.finish(observed)))
+            }
+            Act::Delete { account } => {
+                let account = account.to_ref();
+                target.delete(&account, HeirPolicy::HandOver).await?;
+                Ok(Answer::Deleted { observed: self.observe(opened, &account).await? })
+            }
+            Act::Observe { account } => Ok(Answer::Observed(self.observe(opened, &account.to_ref()).await?)),
+            Act::Mint { .. } => Err(unfit()),
+        }
+    }
+
+    async fn done(
+        &self,
+        opened: &Opened,
+        account: &AccountRef,
+        wanted: &EntitlementSet,
+        failure: Option<Failure>,
+    ) -> Result<Answer, Failure> {
+        let observed = self.observe(opened, account).await?;
+        let held = observed.account.as_ref().map_or(wanted, |found| &found.entitlements);
+        let lines = opened.target.connection_lines(account, held);
+        let lines =
+            lines.into_iter().map(|line| ConnectionLine { label: line.label, text: line.text }).collect();
+        Ok(Answer::Done { observed, lines, failure })
+    }
+
+    async fn observe(&self, opened: &Opened, account: &AccountRef) -> Result<Observed, Failure> {
+        let observed = opened.target.observe(account).await?;
+        if let Some(said) = observed.target_time {
+            opened.heard(said, self.targets.shop.clock.wall());
+        }
+        Ok(observed)
+    }
+}
+
+fn unfit() -> Failure {
+    Failure::not_done(Code::DRIVER_FAULT, "the action does not fit its performer")
+}
+
+/// Without a version at hand the worst is taken: ending sessions in vain costs less than a right that lives on.
+fn must_end_sessions(driver: &'static dyn Driver) -> bool {
+    driver.manifest().rights_survive_in_sessions.holds_for("")
+}

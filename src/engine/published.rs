@@ -1,0 +1,62 @@
+//! What the engine shows the others: cursors that are on disk, counts, and why nothing opens.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::{Incarnation, Position, Timestamp};
+use rules::book::{Counts, Standstill};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::reads::News;
+use rules::{NumberedOrder, Source, Standing};
+
+/// The engine's state as of the last batch on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// The journal's present life.
+    pub journal: Incarnation,
+    pub last_report: Position,
+    /// Orders taken and on disk, by the control plane's incarnation.
+    pub cursors: Arc<BTreeMap<Incarnation, Position>>,
+    pub counts: Counts,
+    pub queue: usize,
+    pub effective: Timestamp,
+    pub next_deadline: Option<Timestamp>,
+    pub standstill: Option<Standstill>,
+    /// The journal takes writes.
+    pub journal_works: bool,
+}
+
+/// What others ask of the engine.
+#[derive(Debug)]
+pub(crate) enum Message {
+    Order(NumberedOrder),
+    /// An order that cannot be read: refused at its place.
+    Unreadable {
+        ordered: model::Ordered,
+        detail: String,
+    },
+    Standing(Standing),
+    Committed {
+        through: Position,
+    },
+    Heard {
+        source: Source,
+        said: Timestamp,
+    },
+    JournalIsCurrent,
+    /// Answers once the journal has a new life.
+    JournalIsOld(oneshot::Sender<()>),
+    /// From the crew: nothing but closing any more.
+    CloseOnly(String),
+}
+
+/// How others reach the engine.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub(crate) messages: mpsc::Sender<Message>,
+    pub(crate) published: watch::Receiver<Published>,
+}
+
+/// Where the link hears of targets.
+pub(crate) type Newsstand = Arc<tokio::sync::Mutex<mpsc::Receiver<News>>>;

@@ -1,0 +1,194 @@
+//! What only reads a target: checks, discovery, surveys. One at a time for each integration, under one
+//! deadline, told to the control plane as it comes; nothing of it is kept, it is told anew.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use driver::CheckReport;
+use driver::sink::{Resource, ResourceSink, SightingSink};
+use model::{Code, Failure, Integration, IntegrationId, Sighting, TargetIdentity};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::targets::Targets;
+
+/// Sightings go to the rules in pieces of this many.
+const PIECE: usize = 500;
+/// Resources go on the wire in pages of this many.
+const PAGE: usize = 500;
+/// A target with more resources than this is not listed further.
+const MOST_RESOURCES: usize = 1_000_000;
+
+/// What is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reading {
+    Check,
+    Discover,
+    Survey,
+}
+
+/// Something that was read, for the link: lost when nobody is connected, since it is told anew.
+#[derive(Debug, Clone)]
+pub(crate) enum News {
+    Health {
+        integration: IntegrationId,
+        outcome: Result<CheckReport, Failure>,
+    },
+    Resources {
+        integration: IntegrationId,
+        snapshot: uuid::Uuid,
+        page: u32,
+        resources: Vec<Resource>,
+        complete: bool,
+    },
+}
+
+/// Sightings for the rules.
+#[derive(Debug)]
+pub(crate) struct Sightings {
+    pub(crate) integration: IntegrationId,
+    pub(crate) identity: TargetIdentity,
+    pub(crate) sightings: Vec<Sighting>,
+    pub(crate) complete: bool,
+}
+
+/// Reads one integration. Failures are told as health.
+pub(crate) async fn read(
+    targets: Arc<Targets>,
+    integration: Arc<Integration>,
+    reading: Reading,
+    news: mpsc::Sender<News>,
+    seen: mpsc::Sender<Sightings>,
+) {
+    let deadline = targets.shop.listing_deadline;
+    let work = async {
+        match reading {
+            Reading::Check => check(&targets, &integration, &news).await,
+            Reading::Discover => discover(&targets, &integration, &news).await,
+            Reading::Survey => survey(&targets, &integration, seen).await,
+        }
+    };
+    let failure = match timeout(deadline, work).await {
+        Ok(Ok(())) => return,
+        Ok(Err(failure)) => failure,
+        Err(_) => {
+            Failure::unknown(Code::TIMED_OUT, format!("{reading:?} did not come to an end in {deadline:?}"))
+        }
+    };
+    tracing::warn!(integration = %integration.id, ?reading, code = %failure.code, detail = %failure.detail, "Reading the target failed");
+    targets.failed(&integration.id, &failure).await;
+    tell(&news, News::Health { integration: integration.id.clone(), outcome: Err(failure) });
+}
+
+/// News are told to who listens; when the listener is slow or absent they are dropped, and come again.
+fn tell(news: &mpsc::Sender<News>, one: News) {
+    if let Err(fault) = news.try_send(one) {
+        tracing::debug!(%fault, "News of a target were dropped; they come again with the next reading");
+    }
+}
+
+async fn check(
+    targets: &Targets,
+    integration: &Arc<Integration>,
+    news: &mpsc::Sender<News>,
+) -> Result<(), Failure> {
+    let opened = targets.open(integration).await?;
+    let report = opened.target.check().await?;
+    tell(news, News::Health { integration: integration.id.clone(), outcome: Ok(report) });
+    Ok(())
+}
+
+/// Cuts what discovery finds into pages and hands them on, waiting when the link is slow.
+struct Pages<'n> {
+    integration: IntegrationId,
+    snapshot: uuid::Uuid,
+    page: u32,
+    held: Vec<Resource>,
+    total: usize,
+    news: &'n mpsc::Sender<News>,
+}
+
+impl Pages<'_> {
+    async fn send(&mut self, complete: bool) -> Result<(), Failure> {
+        self.page += 1;
+        let one = News::Resources {
+            integration: self.integration.clone(),
+            snapshot: self.snapshot,
+            page: self.page,
+            resources: std::mem::take(&mut self.held),
+            complete,
+        };
+        let gone = |_| Failure::not_done(Code::UNREACHABLE, "nobody listens to the resources any more");
+        self.news.send(one).await.map_err(gone)
+    }
+}
+
+#[async_trait]
+impl ResourceSink for Pages<'_> {
+    async fn take(&mut self, resources: Vec<Resource>) -> Result<(), Failure> {
+        for resource in resources {
+            self.total += 1;
+            if self.total > MOST_RESOURCES {
+                let detail = format!("more than {MOST_RESOURCES} resources: narrow the integration");
+                return Err(Failure::refused(Code::BUDGET_EXCEEDED, detail));
+            }
+            self.held.push(resource);
+            if self.held.len() >= PAGE {
+                self.send(false).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn discover(
+    targets: &Targets,
+    integration: &Arc<Integration>,
+    news: &mpsc::Sender<News>,
+) -> Result<(), Failure> {
+    let opened = targets.open(integration).await?;
+    let snapshot = uuid::Uuid::now_v7();
+    let mut pages =
+        Pages { integration: integration.id.clone(), snapshot, page: 0, held: vec![], total: 0, news };
+    opened.target.discover(&mut pages).await?;
+    tracing::info!(integration = %integration.id, resources = pages.total, "Discovered the target's resources");
+    pages.send(true).await
+}
+
+/// Hands sightings to the rules in pieces.
+struct Watch {
+    integration: IntegrationId,
+    identity: TargetIdentity,
+    seen: mpsc::Sender<Sightings>,
+}
+
+impl Watch {
+    async fn send(&self, sightings: Vec<Sighting>, complete: bool) -> Result<(), Failure> {
+        let (integration, identity) = (self.integration.clone(), self.identity.clone());
+        let gone = |_| Failure::not_done(Code::UNREACHABLE, "the engine has stopped");
+        self.seen.send(Sightings { integration, identity, sightings, complete }).await.map_err(gone)
+    }
+}
+
+#[async_trait]
+impl SightingSink for Watch {
+    async fn take(&mut self, mut sightings: Vec<Sighting>) -> Result<(), Failure> {
+        while !sightings.is_empty() {
+            let rest = sightings.split_off(sightings.len().min(PIECE));
+            self.send(sightings, false).await?;
+            sightings = rest;
+        }
+        Ok(())
+    }
+}
+
+async fn survey(
+    targets: &Targets,
+    integration: &Arc<Integration>,
+    seen: mpsc::Sender<Sightings>,
+) -> Result<(), Failure> {
+    let opened = targets.open(integration).await?;
+    let mut watch = Watch { integration: integration.id.clone(), identity: opened.identity.clone(), seen };
+    opened.target.survey(&mut watch).await?;
+    watch.send(vec![], true).await
+}

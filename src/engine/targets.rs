@@ -1,0 +1,245 @@
+//! Live targets: each integration's connection, made when it is first needed and kept until it fails or the
+//! configuration changes. Admin secrets are fetched here, at the last moment, and go only where their
+//! reference is bound to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use driver::{Caller, Settings, Target, TargetContext, TargetSecret};
+use journal::identity::IdentityStore;
+use model::{Code, ConnectorId, Failure, Integration, IntegrationId, Retry, TargetIdentity, Timestamp};
+use seal::keys::SealingKey;
+use seal::mark::MarkKeys;
+use secrets::binding::{Bindings, Endpoint, Mode, Ruling};
+use secrets::cache::Cache;
+use secrets::{Fetched, Reference, Scheme};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use crate::clock::Clock;
+use crate::drivers;
+
+/// What every connection needs from the agent.
+pub(crate) struct Shop {
+    pub(crate) connector: ConnectorId,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) identity: Arc<IdentityStore>,
+    pub(crate) marks: Arc<MarkKeys>,
+    pub(crate) sealing: Arc<Vec<SealingKey>>,
+    pub(crate) secrets: Arc<Cache>,
+    pub(crate) bindings: Mode,
+    pub(crate) caller: Caller,
+    /// How long one connection may take to come about.
+    pub(crate) connect_deadline: Duration,
+    /// How long one call may take in all; drivers bound each statement themselves.
+    pub(crate) call_deadline: Duration,
+    /// How long discovery or a survey may take.
+    pub(crate) listing_deadline: Duration,
+}
+
+/// Live targets by integration.
+pub(crate) struct Targets {
+    pub(crate) shop: Shop,
+    slots: Mutex<BTreeMap<IntegrationId, Arc<Slot>>>,
+}
+
+/// One integration's place. The lock is held while connecting, so that one connection is made for all who
+/// wait.
+#[derive(Default)]
+struct Slot {
+    live: Mutex<Option<Live>>,
+    /// The target's clock minus ours, in milliseconds, as last heard.
+    ahead_ms: AtomicI64,
+}
+
+#[derive(Clone)]
+struct Live {
+    integration: Arc<Integration>,
+    target: Arc<dyn Target>,
+    identity: TargetIdentity,
+}
+
+/// A target to work on.
+#[derive(Clone)]
+pub(crate) struct Opened {
+    pub(crate) target: Arc<dyn Target>,
+    pub(crate) identity: TargetIdentity,
+    slot: Arc<Slot>,
+}
+
+impl Opened {
+    /// Returns a time of ours as the target's clock will show it.
+    pub(crate) fn in_target_time(&self, at: Timestamp) -> Timestamp {
+        Timestamp::from_millis(at.as_millis().saturating_add(self.slot.ahead_ms.load(Ordering::Relaxed)))
+    }
+
+    /// Notes what the target's clock said just now.
+    pub(crate) fn heard(&self, said: Timestamp, ours: Timestamp) {
+        self.slot.ahead_ms.store(said.as_millis().saturating_sub(ours.as_millis()), Ordering::Relaxed);
+    }
+}
+
+impl Targets {
+    pub(crate) fn new(shop: Shop) -> Self {
+        Self { shop, slots: Mutex::default() }
+    }
+
+    /// Returns the live target of an integration, connecting if need be.
+    ///
+    /// # Errors
+    /// What keeps it from being connected; a missing deadline is [`Code::TIMED_OUT`], and surely nothing
+    /// was done.
+    pub(crate) async fn open(&self, integration: &Arc<Integration>) -> Result<Opened, Failure> {
+        let slot = Arc::clone(self.slots.lock().await.entry(integration.id.clone()).or_default());
+        let mut live = slot.live.lock().await;
+        let fresh = live.as_ref().filter(|live| same_place(&live.integration, integration)).cloned();
+        let found = match fresh {
+            Some(found) => found,
+            None => {
+                if let Some(old) = live.take() {
+                    old.target.close().await;
+                }
+                let made = self.connect(integration).await?;
+                *live = Some(made.clone());
+                made
+            }
+        };
+        drop(live);
+        Ok(Opened { target: found.target, identity: found.identity, slot })
+    }
+
+    /// Drops the connection of an integration after a failure that it cannot outlive.
+    pub(crate) async fn failed(&self, integration: &IntegrationId, failure: &Failure) {
+        let lost =
+            [Code::UNREACHABLE, Code::TIMED_OUT, Code::LOGIN_REFUSED, Code::TLS_REFUSED, Code::READ_ONLY];
+        if lost.contains(&failure.code) {
+            self.forget(integration).await;
+        }
+    }
+
+    /// Closes the connection of an integration.
+    pub(crate) async fn forget(&self, integration: &IntegrationId) {
+        let slot = self.slots.lock().await.get(integration).cloned();
+        if let Some(slot) = slot
+            && let Some(live) = slot.live.lock().await.take()
+        {
+            live.target.close().await;
+        }
+    }
+
+    /// Closes every connection.
+    pub(crate) async fn close(&self) {
+        let slots: Vec<_> = self.slots.lock().await.values().cloned().collect();
+        for slot in slots {
+            if let Some(live) = slot.live.lock().await.take() {
+                live.target.close().await;
+            }
+        }
+    }
+
+    async fn connect(&self, integration: &Arc<Integration>) -> Result<Live, Failure> {
+        match timeout(self.shop.connect_deadline, self.connect_slowly(integration)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Failure::not_done(
+                Code::TIMED_OUT,
+                format!(
+                    "integration {} could not be connected in {:?}",
+                    integration.id, self.shop.connect_deadline
+                ),
+            )),
+        }
+    }
+
+    async fn connect_slowly(&self, integration: &Arc<Integration>) -> Result<Live, Failure> {
+        let driver = drivers::find(&integration.kind).ok_or_else(|| {
+            let detail = format!("this build has no driver `{}`: see `tidegate drivers`", integration.kind);
+            Failure::refused(Code::CONFIG_REFUSED, detail).with_retry(Retry::NeedsHuman)
+        })?;
+        let connect = driver.parse(&Settings::new(integration.settings.clone())).map_err(|faults| {
+            let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+            Failure::refused(Code::CONFIG_REFUSED, faults.join("; ")).with_retry(Retry::NeedsHuman)
+        })?;
+        let reference = Reference::parse(&integration.secret.0).map_err(|fault| {
+            Failure::refused(Code::CONFIG_REFUSED, fault.to_string()).with_retry(Retry::NeedsHuman)
+        })?;
+        let endpoint = connect.endpoint();
+        let fetched = self.admit(integration, &reference, &endpoint).await?;
+        let secret = TargetSecret::new(fetched.duplicate_values(), fetched.version.as_str());
+        let context = TargetContext {
+            connector: self.shop.connector.clone(),
+            integration: integration.id.clone(),
+            marks: Arc::clone(&self.shop.marks),
+            caller: self.shop.caller.clone(),
+        };
+        let outcome = connect.connect(&secret, context).await;
+        match &outcome {
+            Ok(_) => self.shop.secrets.try_again(&integration.id).await,
+            Err(failure) if failure.code == Code::LOGIN_REFUSED => {
+                self.shop.secrets.login_refused(&reference, &integration.id, &fetched.version).await;
+            }
+            Err(_) => {}
+        }
+        // A login that failed before anything was asked for has surely done nothing.
+        let target: Arc<dyn Target> = Arc::from(outcome.map_err(not_done)?);
+        let identity = target.identify().await.map_err(not_done)?;
+        Ok(Live { integration: Arc::clone(integration), target, identity })
+    }
+
+    /// Fetches the secret if its reference may be sent there, and pins the reference at its first use.
+    async fn admit(
+        &self,
+        integration: &Integration,
+        reference: &Reference,
+        endpoint: &Endpoint,
+    ) -> Result<Arc<Fetched>, Failure> {
+        let now = self.shop.clock.wall();
+        if reference.scheme() == Scheme::Sealed {
+            return secrets::sealed::open(reference, &integration.id, endpoint, &self.shop.sealing)
+                .map(Arc::new);
+        }
+        self.bind(reference, endpoint, now).await?;
+        self.shop.secrets.fetch_for_login(reference, &integration.id, now).await
+    }
+
+    async fn bind(&self, reference: &Reference, endpoint: &Endpoint, now: Timestamp) -> Result<(), Failure> {
+        let identity = Arc::clone(&self.shop.identity);
+        let (reference, endpoint, mode) = (reference.clone(), endpoint.clone(), self.shop.bindings);
+        let unwritable = |detail: String| {
+            Failure::not_done(
+                Code::BINDING_REFUSED,
+                format!("the bindings cannot be read or written: {detail}"),
+            )
+        };
+        let work = move || -> Result<(), Failure> {
+            let pins = identity.pins().map_err(|fault| unwritable(fault.to_string()))?;
+            let bindings: Bindings = pins.bindings().map_err(|fault| unwritable(fault.to_string()))?;
+            let Ruling::Pin(binding) = bindings.rule(mode, &reference, &endpoint, now)? else {
+                return Ok(());
+            };
+            let written = identity.update_pins(|pins| {
+                let mut bindings: Bindings = pins.bindings()?;
+                bindings.add(reference.document(), binding);
+                pins.set_bindings(&bindings)
+            });
+            match written {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(fault)) => Err(unwritable(fault.to_string())),
+                Err(fault) => Err(unwritable(fault.to_string())),
+            }
+        };
+        let done = tokio::task::spawn_blocking(work).await;
+        done.unwrap_or_else(|fault| Err(Failure::not_done(Code::BINDING_REFUSED, fault.to_string())))
+    }
+}
+
+/// Whether a connection made for one configuration serves another.
+fn same_place(made_for: &Integration, wanted: &Integration) -> bool {
+    made_for.kind == wanted.kind && made_for.settings == wanted.settings && made_for.secret == wanted.secret
+}
+
+/// Nothing that matters was sent before the connection stood: doubt about it is no doubt about the target.
+fn not_done(failure: Failure) -> Failure {
+    Failure { certainty: failure.certainty.min(model::Certainty::NotDone), ..failure }
+}

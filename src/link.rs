@@ -1,0 +1,145 @@
+//! The link: keeps one outbound session to the control plane, for ever.
+//!
+//! Any end of a session is a reason to dial again, after a pause. Accesses outlive sessions: nothing here
+//! opens or closes anything.
+
+mod convert;
+mod dial;
+mod redial;
+mod session;
+mod standing;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use journal::Journal;
+use journal::identity::Identity;
+use model::{ConnectorId, InstanceId, Timestamp};
+use proto::v1;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::admin;
+use crate::clock::Clock;
+use crate::config::ControlPlane;
+use crate::drivers;
+use crate::engine::published::{Desk, Newsstand};
+use dial::{LinkFault, dial};
+use redial::Redial;
+use session::Session;
+
+/// What the link is made of.
+pub(crate) struct Link {
+    pub(crate) settings: ControlPlane,
+    pub(crate) token_file: PathBuf,
+    pub(crate) connector: ConnectorId,
+    pub(crate) instance: InstanceId,
+    pub(crate) started: Timestamp,
+    pub(crate) public_keys: Vec<v1::PublicKey>,
+    pub(crate) desk: Desk,
+    pub(crate) news: Newsstand,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Whether a session stands, and if not, why.
+    pub(crate) stands: watch::Sender<admin::Link>,
+}
+
+impl Link {
+    /// Dials and redials until told to stop.
+    pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut redial = Redial::new(self.settings.redial_most);
+        let mut renewed = false;
+        while !stop.is_cancelled() {
+            let begun = Instant::now();
+            let fault = tokio::select! {
+                () = stop.cancelled() => LinkFault::Stopping,
+                fault = self.once(&mut renewed) => fault,
+            };
+            if matches!(fault, LinkFault::Stopping) {
+                return;
+            }
+            let reason = crate::exit::chain(&fault);
+            let since = self.clock.wall();
+            self.stands.send_modify(|link| match link {
+                admin::Link::Down { reason: held, .. } => held.clone_from(&reason),
+                admin::Link::Up { .. } => *link = admin::Link::Down { since, reason: reason.clone() },
+            });
+            renewed |= matches!(fault, LinkFault::Anew(_));
+            let asked = match &fault {
+                LinkFault::Goodbye { retry_after, .. } => *retry_after,
+                _ => None,
+            };
+            let (random, _) = Uuid::new_v4().as_u64_pair();
+            let pause = redial.pause(begun.elapsed(), asked, random);
+            tracing::warn!(fault = reason, ?pause, "Not connected to the control plane; dialling again");
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn once(&self, renewed: &mut bool) -> LinkFault {
+        let hello = v1::AgentMessage { message: Some(v1::agent_message::Message::Hello(self.hello())) };
+        match dial(&self.settings, &self.token_file, &self.connector, hello).await {
+            Ok(line) => {
+                let session = Session {
+                    desk: &self.desk,
+                    news: &self.news,
+                    journal: &self.journal,
+                    clock: &self.clock,
+                    renewed,
+                    stands: &self.stands,
+                };
+                session.run(line, self.settings.connect_deadline).await
+            }
+            Err(fault) => fault,
+        }
+    }
+
+    fn hello(&self) -> v1::Hello {
+        let shown = self.desk.published.borrow().clone();
+        let cursors = shown.cursors.iter().map(|(incarnation, position)| {
+            convert::cursor(convert::Cursor { incarnation: *incarnation, position: *position })
+        });
+        v1::Hello {
+            connector_id: self.connector.to_string(),
+            instance_id: self.instance.to_string(),
+            agent_version: env!("CARGO_PKG_VERSION").into(),
+            oldest_protocol: proto::PROTOCOL,
+            newest_protocol: proto::PROTOCOL,
+            journal_incarnation: shown.journal.to_string(),
+            epoch: 0,
+            orders_taken: cursors.take(proto::limits::CURSORS).collect(),
+            last_report: shown.last_report.0,
+            manifests: drivers::all().map(|driver| convert::manifest(driver.manifest())).collect(),
+            public_keys: self.public_keys.clone(),
+            whereabouts: None,
+            agent_time: Some(convert::time(self.clock.wall())),
+            started_at: Some(convert::time(self.started)),
+        }
+    }
+}
+
+/// Returns the identity's public halves as the control plane pins them.
+pub(crate) fn public_keys(identity: &Identity) -> Vec<v1::PublicKey> {
+    use base64::Engine as _;
+    let bytes = |text: &str| base64::engine::general_purpose::STANDARD.decode(text).unwrap_or_default();
+    let key = |purpose: v1::KeyPurpose, id: String, text: String, current| v1::PublicKey {
+        purpose: purpose.into(),
+        key_id: id,
+        key: bytes(&text),
+        current,
+    };
+    let sealing = identity.sealing.iter().enumerate().map(|(n, sealing)| {
+        key(v1::KeyPurpose::Sealing, sealing.id().0, sealing.public().to_base64(), n == 0)
+    });
+    let receipts = identity
+        .receipt_publics
+        .iter()
+        .enumerate()
+        .map(|(n, public)| key(v1::KeyPurpose::Receipts, public.id().0, public.to_base64(), n == 0));
+    sealing.chain(receipts).collect()
+}
