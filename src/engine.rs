@@ -85,6 +85,8 @@ pub(crate) struct Engine {
     saved: BTreeMap<IntegrationId, Integration>,
     due: BTreeMap<(IntegrationId, Reading), Timestamp>,
     probes: u64,
+    /// Retired integrations whose shared remains this process has removed, or tried to.
+    cleared: BTreeSet<IntegrationId>,
     /// When accesses were counted last.
     counted: Timestamp,
 }
@@ -115,6 +117,7 @@ impl Engine {
             saved: BTreeMap::new(),
             due: BTreeMap::new(),
             probes: 0,
+            cleared: BTreeSet::new(),
             counted: Timestamp::ZERO,
             parts,
         };
@@ -177,12 +180,7 @@ impl Engine {
         let reading = self.parts.clock.read();
         match message {
             Message::Order(order) => {
-                let wanted = match &order.order {
-                    Order::CheckNow { integration } => Some((integration.clone(), Reading::Check)),
-                    Order::DiscoverNow { integration } => Some((integration.clone(), Reading::Discover)),
-                    Order::SurveyNow { integration } => Some((integration.clone(), Reading::Survey)),
-                    _ => None,
-                };
+                let wanted = reading_of(&order.order);
                 if let Some((integration, what)) = wanted {
                     if what == Reading::Check {
                         // A person asks: a login that was refused may be tried once more.
@@ -201,8 +199,9 @@ impl Engine {
             Message::JournalIsCurrent => self.book.handle(Input::JournalIsCurrent, reading),
             Message::JournalIsOld(done) => {
                 self.begin_anew().await?;
-                // Whoever asked may be gone; the new life is published all the same.
-                drop(done.send(()));
+                if done.send(()).is_err() {
+                    tracing::debug!("Whoever asked for the new life is gone; it is published all the same");
+                }
             }
             Message::CloseOnly(reason) => self.book.handle(Input::CloseOnly(Some(reason)), reading),
         }
@@ -383,16 +382,32 @@ impl Engine {
                 if due > now || self.reading.contains(&key) {
                     continue;
                 }
-                self.due.insert(key.clone(), now.plus(every));
-                self.reading.insert(key.clone());
-                let (targets, news) = (Arc::clone(&self.parts.targets), self.parts.news.clone());
-                let (one, seen) = (Arc::clone(&integration), self.seen.0.clone());
-                self.reads.spawn(async move {
-                    reads::read(targets, one, what, news, seen).await;
-                    key
-                });
+                self.due.insert(key, now.plus(every));
+                self.begin_reading(&integration, what);
             }
         }
+        // What is ours and shared goes once the last account is gone; once more after each start, to be sure.
+        let retired: Vec<_> = self
+            .book
+            .integrations()
+            .filter(|record| record.retired && !self.cleared.contains(&record.integration.id))
+            .map(|record| Arc::new(record.integration.clone()))
+            .collect();
+        for integration in retired {
+            self.cleared.insert(integration.id.clone());
+            self.begin_reading(&integration, Reading::Retire);
+        }
+    }
+
+    fn begin_reading(&mut self, integration: &Arc<Integration>, what: Reading) {
+        let key = (integration.id.clone(), what);
+        self.reading.insert(key.clone());
+        let (targets, news) = (Arc::clone(&self.parts.targets), self.parts.news.clone());
+        let (one, seen) = (Arc::clone(integration), self.seen.0.clone());
+        self.reads.spawn(async move {
+            reads::read(targets, one, what, news, seen).await;
+            key
+        });
     }
 
     /// Takes no more orders; finishes or times out the calls under way, and writes what they came to.
@@ -413,6 +428,25 @@ impl Engine {
         self.parts.targets.close().await;
         self.parts.journal.close().await?;
         Ok(())
+    }
+}
+
+/// What an order asks to be read: the rules have nothing to remember of it.
+fn reading_of(order: &Order) -> Option<(IntegrationId, Reading)> {
+    match order {
+        Order::CheckNow { integration } => Some((integration.clone(), Reading::Check)),
+        Order::DiscoverNow { integration } => Some((integration.clone(), Reading::Discover)),
+        Order::SurveyNow { integration } => Some((integration.clone(), Reading::Survey)),
+        Order::PutIntegration(_)
+        | Order::RetireIntegration { .. }
+        | Order::PutAccess(_)
+        | Order::EndAccess { .. }
+        | Order::RotateAccount { .. }
+        | Order::DeleteAccount { .. }
+        | Order::CancelEnding { .. }
+        | Order::Pause { .. }
+        | Order::Resume { .. }
+        | Order::SetPolicy { .. } => None,
     }
 }
 

@@ -67,10 +67,7 @@ impl Link {
                 admin::Link::Up { .. } => *link = admin::Link::Down { since, reason: reason.clone() },
             });
             renewed |= matches!(fault, LinkFault::Anew(_));
-            let asked = match &fault {
-                LinkFault::Goodbye { retry_after, .. } => *retry_after,
-                _ => None,
-            };
+            let asked = if let LinkFault::Goodbye { retry_after, .. } = &fault { *retry_after } else { None };
             let (random, _) = Uuid::new_v4().as_u64_pair();
             let pause = redial.pause(begun.elapsed(), asked, random);
             tracing::warn!(fault = reason, ?pause, "Not connected to the control plane; dialling again");

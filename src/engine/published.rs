@@ -12,19 +12,19 @@ use rules::{NumberedOrder, Source, Standing};
 
 /// The engine's state as of the last batch on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Published {
+pub(crate) struct Published {
     /// The journal's present life.
-    pub journal: Incarnation,
-    pub last_report: Position,
+    pub(crate) journal: Incarnation,
+    pub(crate) last_report: Position,
     /// Orders taken and on disk, by the control plane's incarnation.
-    pub cursors: Arc<BTreeMap<Incarnation, Position>>,
-    pub counts: Counts,
-    pub queue: usize,
-    pub effective: Timestamp,
-    pub next_deadline: Option<Timestamp>,
-    pub standstill: Option<Standstill>,
+    pub(crate) cursors: Arc<BTreeMap<Incarnation, Position>>,
+    pub(crate) counts: Counts,
+    pub(crate) queue: usize,
+    pub(crate) effective: Timestamp,
+    pub(crate) next_deadline: Option<Timestamp>,
+    pub(crate) standstill: Option<Standstill>,
     /// The journal takes writes.
-    pub journal_works: bool,
+    pub(crate) journal_works: bool,
 }
 
 /// What others ask of the engine.

@@ -25,6 +25,8 @@ pub(crate) enum Reading {
     Check,
     Discover,
     Survey,
+    /// Not only read: what is ours and shared is removed from a target that is done with.
+    Retire,
 }
 
 /// Something that was read, for the link: lost when nobody is connected, since it is told anew.
@@ -66,6 +68,7 @@ pub(crate) async fn read(
             Reading::Check => check(&targets, &integration, &news).await,
             Reading::Discover => discover(&targets, &integration, &news).await,
             Reading::Survey => survey(&targets, &integration, seen).await,
+            Reading::Retire => retire(&targets, &integration).await,
         }
     };
     let failure = match timeout(deadline, work).await {
@@ -191,4 +194,12 @@ async fn survey(
     let mut watch = Watch { integration: integration.id.clone(), identity: opened.identity.clone(), seen };
     opened.target.survey(&mut watch).await?;
     watch.send(vec![], true).await
+}
+
+async fn retire(targets: &Targets, integration: &Arc<Integration>) -> Result<(), Failure> {
+    let opened = targets.open(integration).await?;
+    let report = opened.target.retire().await?;
+    tracing::info!(integration = %integration.id, removed = report.removed.len(), left = report.left.len(), "Removed what was ours and shared from the target");
+    targets.forget(&integration.id).await;
+    Ok(())
 }
