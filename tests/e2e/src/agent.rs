@@ -1,0 +1,205 @@
+//! The agent as a process: its own folder with configuration, token, identity, journal and admin secrets.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use model::Secret;
+use serde_json::json;
+use services::process::{self, Process, Start};
+use tokio::process::Command;
+
+use crate::clock;
+use crate::command::{self, Finished};
+use crate::logs::Log;
+
+const READY: Duration = Duration::from_secs(60);
+const STOPPED: Duration = Duration::from_secs(40);
+const A_COMMAND: Duration = Duration::from_secs(60);
+
+/// An agent with its folder.
+#[derive(Debug)]
+pub struct Agent {
+    program: PathBuf,
+    folder: PathBuf,
+    /// Started by root as a user without rights.
+    without_rights: bool,
+    process: Option<Process>,
+    log: Log,
+}
+
+/// What an agent is set up with.
+#[derive(Debug)]
+pub struct Setup<'a> {
+    pub connector: &'a str,
+    pub token_file: &'a Path,
+    /// Where it dials, and the authority that the certificate there leads to.
+    pub plane: SocketAddr,
+    pub authority: &'a Path,
+    pub log_level: &'a str,
+    pub without_rights: bool,
+}
+
+impl Agent {
+    /// Makes its folder with all that it needs, and its identity.
+    pub async fn set_up(program: &Path, folder: &Path, setup: Setup<'_>) -> anyhow::Result<Self> {
+        crate::private_folder(&folder.join("secrets"))?;
+        let agent = Self {
+            program: reachable(program, folder, setup.without_rights)?,
+            folder: folder.to_owned(),
+            without_rights: setup.without_rights,
+            process: None,
+            log: Log::new(folder.join("agent.log")),
+        };
+        let token = std::fs::read_to_string(setup.token_file).context("read the connector's token")?;
+        crate::private_file(&agent.folder.join("token"), &token)?;
+        let authority = agent.folder.join("control-plane.pem");
+        std::fs::copy(setup.authority, &authority).context("copy the authority")?;
+        let path = |name: &str| agent.folder.join(name).display().to_string();
+        let settings = [
+            ("", "connector", setup.connector.to_owned()),
+            ("", "token_file", path("token")),
+            ("control_plane", "url", format!("https://localhost:{}", setup.plane.port())),
+            ("control_plane", "ca_file", path("control-plane.pem")),
+            ("control_plane", "heartbeat", "1s".into()),
+            ("control_plane", "redial_most", "1s".into()),
+            ("identity", "dir", path("identity")),
+            ("journal", "dir", path("journal")),
+            ("secrets", "file_root", path("secrets")),
+            ("admin", "listen", "127.0.0.1:0".into()),
+            ("log", "level", setup.log_level.to_owned()),
+            ("log", "format", "json".into()),
+        ];
+        let (mut text, mut section) = (String::new(), "");
+        for (of, key, value) in settings {
+            if of != section {
+                section = of;
+                text.push_str(&format!("[{section}]\n"));
+            }
+            text.push_str(&format!("{key} = {}\n", json!(value)));
+        }
+        crate::private_file(&agent.config(), &text)?;
+        agent.tidegate(["init"]).await?.ok().context("make the agent's identity")?;
+        if agent.without_rights {
+            process::hand_over(&agent.folder)?;
+        }
+        Ok(agent)
+    }
+
+    /// Puts an admin secret where only the agent may read it; gives the reference to it.
+    pub fn keep_secret(&self, name: &str, user: &str, password: &Secret) -> anyhow::Result<String> {
+        let path = self.folder.join("secrets").join(name);
+        crate::private_file(&path, &json!({ "username": user, "password": password.expose() }).to_string())?;
+        if self.without_rights {
+            process::hand_over(&path)?;
+        }
+        Ok(format!("file://{name}"))
+    }
+
+    /// Starts it; returns when it says that it is ready.
+    pub async fn start(&mut self) -> anyhow::Result<()> {
+        if self.process.is_some() {
+            bail!("this agent runs already");
+        }
+        let from = self.log.end();
+        let mut process = Process::start(Start {
+            folder: &self.folder,
+            log: self.log.path(),
+            program: &self.program,
+            args: vec!["run".into(), "--config".into(), self.config().into()],
+            env: vec![],
+            without_rights: self.without_rights,
+        })?;
+        clock::until("the agent is ready", READY, async || {
+            if self.log.lines_after(from)?.iter().any(|line| is_ready(line)) {
+                return Ok(Some(()));
+            }
+            match process.ended()? {
+                None => Ok(None),
+                Some(status) => {
+                    bail!("the agent ended at its start with {status}; it said:\n{}", process.tail())
+                }
+            }
+        })
+        .await?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Stops it in good order.
+    pub fn stop(&mut self) -> anyhow::Result<()> {
+        let Some(mut process) = self.process.take() else { return Ok(()) };
+        let status = tokio::task::block_in_place(|| process.stop(STOPPED))?;
+        if !status.success() {
+            bail!("the agent stopped with {status}; it said:\n{}", process.tail());
+        }
+        Ok(())
+    }
+
+    /// Kills it as a power cut would.
+    pub fn kill9(&mut self) -> anyhow::Result<()> {
+        match self.process.take() {
+            Some(mut process) => tokio::task::block_in_place(|| process.kill9()),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs one of its other commands to the end.
+    pub async fn tidegate<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> anyhow::Result<Finished> {
+        let mut command = Command::new(&self.program);
+        command.args(args).arg("--config").arg(self.config()).env_clear();
+        command::run(command, "", A_COMMAND).await
+    }
+
+    /// Its configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.folder.join("tidegate.toml")
+    }
+
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Its journal's folder.
+    pub fn journal(&self) -> PathBuf {
+        self.folder.join("journal")
+    }
+
+    /// Its keys' folder.
+    pub fn identity(&self) -> PathBuf {
+        self.folder.join("identity")
+    }
+
+    /// Its process id while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::pid)
+    }
+
+    /// What it said.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+}
+
+/// The log's line that says that the agent works.
+fn is_ready(line: &str) -> bool {
+    let value: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+    let message = value.pointer("/fields/message").or_else(|| value.pointer("/message"));
+    message.and_then(serde_json::Value::as_str) == Some("Ready")
+}
+
+/// A program's place that a user without rights can reach: another name for it, beside what is theirs.
+fn reachable(program: &Path, folder: &Path, without_rights: bool) -> anyhow::Result<PathBuf> {
+    if !without_rights {
+        return Ok(program.to_owned());
+    }
+    let name = folder.with_file_name("tidegate");
+    if std::fs::hard_link(program, &name).is_err() {
+        std::fs::copy(program, &name).with_context(|| format!("copy {}", program.display()))?;
+        std::fs::set_permissions(&name, std::fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(name)
+}

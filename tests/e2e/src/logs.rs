@@ -1,0 +1,54 @@
+//! What a process said: a file that only grows.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+/// How much of a log a failed story repeats.
+const TAIL: usize = 6_000;
+
+/// A log file. It may not be there yet.
+#[derive(Clone, Debug)]
+pub struct Log(PathBuf);
+
+impl Log {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// All of it.
+    pub fn text(&self) -> anyhow::Result<String> {
+        match std::fs::read(&self.0) {
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+            Err(fault) => Err(fault).with_context(|| format!("read {}", self.0.display())),
+        }
+    }
+
+    /// How long it is, in bytes.
+    pub fn end(&self) -> u64 {
+        std::fs::metadata(&self.0).map(|found| found.len()).unwrap_or(0)
+    }
+
+    /// The whole lines that begin at or after a place.
+    pub fn lines_after(&self, place: u64) -> anyhow::Result<Vec<String>> {
+        let text = self.text()?;
+        let place = usize::try_from(place).unwrap_or(usize::MAX);
+        let fresh = text.as_bytes().get(place..).unwrap_or_default();
+        let whole = fresh.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        let fresh = String::from_utf8_lossy(fresh.get(..whole).unwrap_or_default()).into_owned();
+        Ok(fresh.lines().map(str::to_owned).collect())
+    }
+
+    /// The last part of it.
+    pub fn tail(&self) -> String {
+        let text = self.text().unwrap_or_default();
+        let skip = text.chars().count().saturating_sub(TAIL);
+        text.chars().skip(skip).collect()
+    }
+}

@@ -1,0 +1,234 @@
+//! A whole world: target, control plane, agent, what stands between them, and people.
+
+mod asking;
+mod reading;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use model::Secret;
+use serde_json::Value;
+use services::folder::Folder;
+use services::postgres::{self, LogStatement, Postgres};
+use services::process::workplace;
+
+use crate::agent::{Agent, Setup};
+use crate::authority::Authority;
+use crate::clock;
+use crate::command::text_at;
+use crate::person::{Desk, Person};
+use crate::plane::Plane;
+use crate::programs::Programs;
+use crate::proxy::Proxy;
+use crate::{random, shop};
+
+pub use asking::{Access, Credential};
+
+/// The connector of every world.
+pub const CONNECTOR: &str = "harbour-1";
+/// The integration on whose requests somebody decides.
+pub const INTEGRATION: &str = "shop-db";
+
+const CONNECTED: Duration = Duration::from_secs(60);
+const DISCOVERED: Duration = Duration::from_secs(60);
+
+/// How a world differs from the usual one.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What programs tell of themselves.
+    pub log_level: &'static str,
+    /// The target's own settings.
+    pub target: postgres::Options,
+    /// Root starts the agent as a user without rights.
+    pub without_rights: bool,
+    /// Whether the proxy that keeps what is said stands between agent and control plane.
+    pub proxied: bool,
+    /// How requests are decided: `approve` or `auto`.
+    pub approval: &'static str,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let target = postgres::Options { log_statement: LogStatement::All, ..postgres::Options::for_tests() };
+        Self { log_level: "info", target, without_rights: false, proxied: true, approval: "approve" }
+    }
+}
+
+/// A world. Dropping it ends everything in it.
+#[derive(Debug)]
+pub struct World {
+    pub admin: Person,
+    pub approver: Person,
+    pub requester: Person,
+    pub agent: Agent,
+    pub proxy: Option<Proxy>,
+    pub plane: Plane,
+    pub target: Postgres,
+    /// Of the role that the agent logs in as.
+    pub admin_password: Secret,
+    /// The files of the tokens that were given out.
+    pub tokens: Vec<PathBuf>,
+    desk: Desk,
+    secret_reference: String,
+    approval: &'static str,
+    // Last, so that it outlives what works in it.
+    folder: Folder,
+}
+
+impl World {
+    /// Starts everything; returns when the agent is connected and the target's resources are known. What went wrong on
+    /// the way is told with what the programs said.
+    pub async fn start(options: &Options) -> anyhow::Result<Self> {
+        let programs = Programs::find()?;
+        let folder = workplace("world")?;
+        let place = |name: &str| folder.path().join(name);
+        let started = tokio::task::block_in_place(|| {
+            let target = Postgres::launch(&options.target)?;
+            shop::fill(&target)?;
+            let password = Secret::new(random::password());
+            shop::make_admin(&target, &password)?;
+            anyhow::Ok((target, password))
+        });
+        let (target, admin_password) = started.context("start the target")?;
+
+        let mut plane = Plane::new(&programs.control, &place("control"), options.log_level)?;
+        let admin_token = plane.bootstrap("olga@example.org").await?;
+        plane.start().await?;
+        let desk = Desk {
+            ctl: programs.ctl.clone(),
+            psql: programs.psql.clone(),
+            url: plane.url(),
+            authority: plane.authority().to_owned(),
+            target_authority: target.ca_file(),
+            runtime: place("run"),
+        };
+        crate::private_folder(&desk.runtime)?;
+        crate::private_folder(&place("people"))?;
+        let home = |name: &str| place("people").join(name);
+        let admin = Person::login(&desk, &home("olga"), "olga@example.org", &admin_token).await?;
+        let mut tokens = vec![admin_token];
+        let mut join = async |name: &str, role: &str| -> anyhow::Result<Person> {
+            let email = format!("{name}@example.org");
+            admin.ask(["users", "create", &email, "--role", role]).await?;
+            let file = place("people").join(format!("{name}.token"));
+            let text = file.display().to_string();
+            let made = ["tokens", "create", "--user", &email, "--name", "first", "--token-file", &text];
+            admin.ask(made).await?;
+            tokens.push(file.clone());
+            Person::login(&desk, &home(name), &email, &file).await
+        };
+        let approver = join("piet", "approver").await?;
+        let requester = join("ann", "requester").await?;
+
+        let token_file = place("people").join("connector.token");
+        let text = token_file.display().to_string();
+        admin.ask(["connectors", "create", CONNECTOR, "--token-file", &text]).await?;
+        tokens.push(token_file.clone());
+        let authority = Authority::new(&place("proxy-ca.pem"))?;
+        let proxy = match options.proxied {
+            true => Some(Proxy::start(&authority, plane.agents(), plane.authority()).await?),
+            false => None,
+        };
+        let setup = Setup {
+            connector: CONNECTOR,
+            token_file: &token_file,
+            plane: proxy.as_ref().map_or(plane.agents(), Proxy::address),
+            authority: proxy.as_ref().map_or(plane.authority(), |_| authority.file()),
+            log_level: options.log_level,
+            without_rights: options.without_rights,
+        };
+        let agent = Agent::set_up(&programs.agent, &place("agent"), setup).await?;
+        let secret_reference = agent.keep_secret("shop.json", shop::ADMIN, &admin_password)?;
+        let approval = options.approval;
+        let mut world = Self {
+            admin,
+            approver,
+            requester,
+            agent,
+            proxy,
+            plane,
+            target,
+            admin_password,
+            tokens,
+            desk,
+            secret_reference,
+            approval,
+            folder,
+        };
+        match world.settle().await {
+            Ok(()) => Ok(world),
+            Err(fault) => Err(world.explained(fault)),
+        }
+    }
+
+    async fn settle(&mut self) -> anyhow::Result<()> {
+        self.agent.start().await?;
+        self.wait_connected().await?;
+        self.apply(None).await?;
+        let resources = async || {
+            let found = self.admin.ask(["integrations", "show", INTEGRATION]).await?;
+            let discovered = found.get("discovered_at").is_some_and(|at| !at.is_null());
+            Ok(discovered.then_some(()))
+        };
+        clock::until("the target's resources are known", DISCOVERED, resources).await
+    }
+
+    /// Waits until the control plane says that the agent is connected.
+    pub async fn wait_connected(&self) -> anyhow::Result<()> {
+        clock::until("the agent is connected", CONNECTED, async || {
+            let connectors = self.admin.ask(["connectors", "list"]).await?;
+            Ok((connectors.pointer("/0/connected") == Some(&Value::Bool(true))).then_some(()))
+        })
+        .await
+    }
+
+    /// Applies the integration, with this cleanup period in days.
+    pub async fn apply(&self, cleanup_days: Option<u32>) -> anyhow::Result<()> {
+        let ca = std::fs::read_to_string(self.target.ca_file()).context("read the target's authority")?;
+        let document = serde_json::json!({
+            "id": INTEGRATION,
+            "connector": CONNECTOR,
+            "kind": "postgres",
+            "title": "The shop",
+            "settings": {
+                "hostname": "localhost",
+                "port": self.target.port().to_string(),
+                "dbname": "postgres",
+                "sslmode": "verify-full",
+                "ca_certificates": ca,
+            },
+            "secret": self.secret_reference,
+            "policy": { "credentials_cleanup_period_in_days": cleanup_days },
+            "approval": { "mode": self.approval },
+        });
+        let file = self.folder.path().join("integration.json");
+        crate::private_file(&file, &document.to_string())?;
+        let file = file.display().to_string();
+        self.admin.ask(["integrations", "apply", "-f", &file]).await?;
+        Ok(())
+    }
+
+    /// What every person of this world shares.
+    pub fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
+    /// The folder of everything but the target.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Adds the last words of all programs to a fault.
+    pub fn explained(&self, fault: anyhow::Error) -> anyhow::Error {
+        let (agent, control) = (self.agent.log().tail(), self.plane.log().tail());
+        fault.context(format!(
+            "the agent said:\n{agent}\nthe control plane said:\n{control}\nand what went wrong"
+        ))
+    }
+
+    /// The lines of a JSON answer's text fields, for tests that look for one.
+    pub fn text(value: &Value, pointer: &str) -> anyhow::Result<String> {
+        text_at(value, pointer)
+    }
+}
