@@ -1,5 +1,6 @@
 //! Makes what is generated from the code, or checks that it is as the code says.
 
+mod codes;
 mod compare;
 mod table;
 
@@ -12,7 +13,7 @@ use clap::Args;
 
 use crate::workspace::{Workspace, build_programs, output_bytes};
 use compare::{Files, differences, read};
-use table::{GENERATORS, Generator, Output};
+use table::{GENERATORS, Generator, Maker, Output};
 
 #[derive(Args)]
 pub(crate) struct Gen {
@@ -52,8 +53,12 @@ pub(crate) fn command(wanted: &Gen) -> anyhow::Result<bool> {
 
 /// The files that a generator makes, by path; one with an empty path is the place itself.
 fn run(workspace: &Workspace, generator: &Generator) -> anyhow::Result<Files> {
-    let mut command = Command::new(workspace.program("debug", generator.program));
-    command.args(generator.args).current_dir(&workspace.root).stdin(Stdio::null());
+    let (program, args) = match generator.maker {
+        Maker::Here(make) => return make(&workspace.root),
+        Maker::Program(program, args) => (program, args),
+    };
+    let mut command = Command::new(workspace.program("debug", program));
+    command.args(args).current_dir(&workspace.root).stdin(Stdio::null());
     match generator.output {
         Output::File(_) => Ok([(String::new(), output_bytes(&mut command)?)].into()),
         Output::Folder(_) => {
@@ -65,7 +70,7 @@ fn run(workspace: &Workspace, generator: &Generator) -> anyhow::Result<Files> {
             output_bytes(command.arg(&scratch))?;
             let files = read(&scratch)?;
             if files.is_empty() {
-                bail!("`{}` wrote nothing into the folder that it was given", generator.program);
+                bail!("`{program}` wrote nothing into the folder that it was given");
             }
             Ok(files)
         }

@@ -46,11 +46,20 @@ pub enum Retry {
 pub struct Code(Cow<'static, str>);
 
 macro_rules! codes {
-    ($( $(#[$doc:meta])* $konst:ident = $text:literal; )*) => {
+    ($( #[doc = $doc:literal] $konst:ident = $text:literal; )*) => {
         impl Code {
-            $( $(#[$doc])* pub const $konst: Self = Self(Cow::Borrowed($text)); )*
+            $( #[doc = $doc] pub const $konst: Self = Self(Cow::Borrowed($text)); )*
             /// Every code that the project itself gives.
             pub const ALL: &'static [Self] = &[$(Self::$konst),*];
+
+            /// Returns what the code means, in one sentence; `None` for one that others made.
+            pub fn meaning(&self) -> Option<&'static str> {
+                let sentence = match self.as_str() {
+                    $( $text => $doc, )*
+                    _ => return None,
+                };
+                Some(sentence.trim_ascii())
+            }
         }
     };
 }
@@ -80,6 +89,8 @@ codes! {
     ACCOUNT_FOREIGN = "account_foreign";
     /// The account's mark does not verify, or its immutable id changed.
     ACCOUNT_TAMPERED = "account_tampered";
+    /// An account carries our mark and nobody here remembers it.
+    ACCOUNT_UNREMEMBERED = "account_unremembered";
     /// The account is not there.
     ACCOUNT_MISSING = "account_missing";
     /// The resource is not there.
@@ -205,5 +216,15 @@ mod tests {
         let distinct: BTreeSet<_> = Code::ALL.iter().map(Code::as_str).collect();
         assert_eq!(distinct.len(), Code::ALL.len());
         assert!(distinct.iter().all(|code| code.chars().all(|c| c.is_ascii_lowercase() || c == '_')));
+    }
+
+    #[test]
+    fn every_code_of_ours_has_a_meaning() {
+        for code in Code::ALL {
+            let meaning = code.meaning().unwrap();
+            assert!(meaning.ends_with('.') && meaning.trim() == meaning, "{code}: {meaning}");
+        }
+        assert_eq!(Code::BUSY.meaning(), Code::other("busy").meaning(), "a code is its text");
+        assert_eq!(Code::other("somebody_elses").meaning(), None);
     }
 }

@@ -1,19 +1,29 @@
-//! What is generated, and by which program of the workspace. One line each.
+//! What is generated, and by what. One line each.
+
+use std::path::Path;
+
+use super::codes;
+use super::compare::Files;
 
 /// Something that is generated.
 pub(crate) struct Generator {
-    /// The program, as cargo builds it.
-    pub(super) program: &'static str,
-    pub(super) args: &'static [&'static str],
+    pub(super) maker: Maker,
     pub(super) output: Output,
+}
+
+/// What makes the output.
+pub(super) enum Maker {
+    /// A program of the workspace, as cargo builds it, with its arguments.
+    Program(&'static str, &'static [&'static str]),
+    /// A function in here; it is given the workspace's root.
+    Here(fn(&Path) -> anyhow::Result<Files>),
 }
 
 /// Where the output goes, from the workspace's root on.
 pub(crate) enum Output {
-    /// The program prints the file.
+    /// One file: a program prints it.
     File(&'static str),
-    /// The program gets a folder as its last argument and writes files into it. All files of the place are its own.
-    #[expect(dead_code, reason = "documentation pages come in folders; no program writes them yet")]
+    /// A folder: a program gets one as its last argument and writes files into it. All files of the place are its own.
     Folder(&'static str),
 }
 
@@ -26,6 +36,13 @@ impl Generator {
 }
 
 pub(super) const GENERATORS: &[Generator] = &[
-    Generator { program: "descriptor", args: &[], output: Output::File("proto/descriptor/current.binpb") },
-    Generator { program: "tidegate-control", args: &["openapi"], output: Output::File("control/openapi.json") },
+    Generator {
+        maker: Maker::Program("descriptor", &[]),
+        output: Output::File("proto/descriptor/current.binpb"),
+    },
+    Generator {
+        maker: Maker::Program("tidegate-control", &["openapi"]),
+        output: Output::File("control/openapi.json"),
+    },
+    Generator { maker: Maker::Here(codes::pages), output: Output::Folder(codes::PLACE) },
 ];
