@@ -238,7 +238,6 @@ pub struct Stray {
     pub connector: ConnectorId,
     pub integration: IntegrationId,
     pub account: AccountId,
-    #[serde(flatten)]
     pub state: AccessState,
     pub at: Timestamp,
 }

@@ -73,7 +73,6 @@ pub struct Window {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
     pub revision: Revision,
-    #[serde(flatten)]
     pub state: AccessState,
     pub failure: Option<Failure>,
     pub account: Option<AccountId>,
