@@ -71,7 +71,7 @@ impl SqliteStore {
         let mut connection = SqliteConnection::connect_with(&options)
             .await
             .map_err(|fault| StoreFault::Damaged { detail: fault.to_string() })?;
-        MIGRATIONS.run(&mut connection).await.map_err(|fault| {
+        MIGRATIONS.run_direct(None, &mut connection, false).await.map_err(|fault| {
             let detail = fault.to_string();
             if matches!(fault, sqlx::migrate::MigrateError::VersionMissing(_)) {
                 StoreFault::TooNew { detail }
