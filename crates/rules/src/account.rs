@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use model::mark::MarkDraft;
 use model::{
-    Access, AccessId, AccessState, Account, ConnectorId, EndReason, EntitlementDeadline, EntitlementSet,
-    Failure, Generation, GranteeKey, Phase, Revision, SealedCredential, Span, TargetIdentity, Timestamp,
-    Verifier,
+    Access, AccessId, AccessState, Account, ConnectorId, EndReason, Entitlement, EntitlementDeadline,
+    EntitlementSet, Failure, Generation, GranteeKey, Ownership, Phase, Revision, SealedCredential, Span,
+    TargetIdentity, Timestamp, Verifier,
 };
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +87,21 @@ pub struct AccountRecord {
     /// Until when the mark and the native expiry on the target say, as last confirmed.
     #[serde(default)]
     pub marked_until: Option<Timestamp>,
+    /// Sum of the deadlines that the mark on the target carries, as last confirmed: see [`deadlines_sum`].
+    #[serde(default)]
+    pub marked_sum: Option<u64>,
+    /// Of a borrowed account: what it held of its own before anything was added; `None` until it was read.
+    #[serde(default)]
+    pub own: Option<EntitlementSet>,
+    /// Of a borrowed account: what may have been added by us. Nothing else is ever taken away from it.
+    #[serde(default)]
+    pub added: EntitlementSet,
+    /// Failed tries of the present close.
+    #[serde(default)]
+    pub attempts: u32,
+    /// An operator stopped waiting for its close: it is tried slowly and holds nothing else up.
+    #[serde(default)]
+    pub canceled: bool,
     #[serde(default)]
     pub intent: Option<Intent>,
     /// Calls whose answer did not come and that may still land.
@@ -124,6 +139,11 @@ impl AccountRecord {
             credential: None,
             mark: Revision(now.as_millis().unsigned_abs()),
             marked_until: None,
+            marked_sum: None,
+            own: None,
+            added: EntitlementSet::nothing(),
+            attempts: 0,
+            canceled: false,
             intent: None,
             unsure: Unsure::default(),
             last_revoked: None,
@@ -139,21 +159,90 @@ impl AccountRecord {
     /// Brings the accesses to what the time says. Only towards less: a deadline crossed is a duty to close.
     /// `sure`: what this memory has not begun was not begun; an old journal cannot say that.
     pub fn settle(&mut self, sure: bool, now: Timestamp) -> Vec<AccessId> {
+        let next: Vec<_> = self
+            .accesses
+            .values()
+            .filter_map(|access| {
+                Some((access.id.clone(), settled(access, self.never_begun(access, sure, now), now)?))
+            })
+            .collect();
         let mut changed = vec![];
-        for access in self.accesses.values_mut() {
-            if let Some(next) = settled(access, sure, now) {
-                access.state = next;
-                changed.push(access.id.clone());
+        for (id, state) in next {
+            if let Some(access) = self.accesses.get_mut(&id) {
+                access.state = state;
+                changed.push(id);
             }
         }
         changed
     }
 
+    /// Whether time has something to change here.
+    pub fn is_settled(&self, now: Timestamp) -> bool {
+        self.accesses.values().all(|access| settled(access, false, now).is_none())
+    }
+
+    /// Whether nothing of an accepted access can be on the target: it was not begun, or it was, ended up
+    /// shut, and waits to be opened anew.
+    fn never_begun(&self, access: &Access, sure: bool, now: Timestamp) -> bool {
+        if !sure || matches!(self.phase, Phase::Absent | Phase::Suspended) {
+            return sure;
+        }
+        let mut others = self.living(now).filter(|other| other.id != access.id).peekable();
+        let shared = others.peek().is_some();
+        let mut beyond = access.entitlements.both(&self.held);
+        for other in others {
+            beyond = beyond.minus(&other.entitlements);
+        }
+        shared && beyond.is_empty()
+    }
+
+    /// Time is earlier than it was thought to be: no wait is longer than it was meant to be.
+    pub fn time_went_back(&mut self, lands_within: Span, now: Timestamp) {
+        let latest = Some(now.plus(lands_within));
+        for until in [&mut self.unsure.growing, &mut self.unsure.shrinking] {
+            *until = (*until).min(latest);
+        }
+        for access in self.accesses.values_mut() {
+            if let AccessState::Granting { since } = &mut access.state {
+                *since = (*since).min(now);
+            }
+        }
+    }
+
+    /// Whether something in the record says a later time than it could.
+    pub fn is_ahead_of(&self, lands_within: Span, now: Timestamp) -> bool {
+        let mut other = self.clone();
+        other.time_went_back(lands_within, now);
+        other != *self
+    }
+
+    /// Whether all of this is there, as far as was seen.
+    pub fn has(&self, wanted: &EntitlementSet) -> bool {
+        match &self.own {
+            Some(own) => wanted.minus(own).within(&self.held),
+            None => wanted.within(&self.held),
+        }
+    }
+
+    /// Returns what of the found entitlements is ours to answer for: of a borrowed account, what we added.
+    pub fn ours(&self, found: &EntitlementSet) -> EntitlementSet {
+        match self.account.ownership {
+            Ownership::Owned => found.clone(),
+            Ownership::Borrowed => found.both(&self.added),
+        }
+    }
+
+    /// Whether the account is not ours to shut, delete or give a credential.
+    pub fn is_borrowed(&self) -> bool {
+        self.account.ownership == Ownership::Borrowed
+    }
+
     /// Ends an access that is not ended yet. One that was surely never begun ends at once.
     pub fn end(&mut self, id: &AccessId, reason: EndReason, sure: bool, now: Timestamp) -> bool {
-        let Some(access) = self.accesses.get_mut(id) else { return false };
+        let Some(access) = self.accesses.get(id) else { return false };
+        let never = self.never_begun(access, sure, now);
         let next = match &access.state {
-            AccessState::Accepted { .. } if sure => never_begun(&reason, now),
+            AccessState::Accepted { .. } if never => ended_unbegun(&reason, now),
             AccessState::Accepted { .. }
             | AccessState::Granting { .. }
             | AccessState::Active { .. }
@@ -167,7 +256,9 @@ impl AccountRecord {
             | AccessState::Failed { .. }
             | AccessState::Canceled { .. } => return false,
         };
-        access.state = next;
+        if let Some(access) = self.accesses.get_mut(id) {
+            access.state = next;
+        }
         true
     }
 
@@ -242,25 +333,49 @@ impl AccountRecord {
 
     /// Returns the mark that the account should carry now.
     pub fn mark_draft(&self, connector: &ConnectorId, now: Timestamp) -> MarkDraft {
-        let mut deadlines: BTreeMap<_, Timestamp> = BTreeMap::new();
-        for access in self.living(now) {
-            for entitlement in access.entitlements.iter() {
-                let until = deadlines.entry(entitlement.clone()).or_insert(access.until);
-                *until = (*until).max(access.until);
-            }
-        }
         MarkDraft {
             connector: connector.clone(),
             integration: self.account.integration.clone(),
             account: self.account.id,
             revision: self.mark,
-            deadlines: deadlines
+            deadlines: self
+                .deadlines(now)
                 .into_iter()
-                .map(|(entitlement, until)| EntitlementDeadline { entitlement, until })
+                .map(|(entitlement, until)| EntitlementDeadline { entitlement: entitlement.clone(), until })
                 .collect(),
             until: self.until(now),
             last_revoked: self.last_revoked,
         }
+    }
+
+    /// Returns until when each entitlement is wanted by what lives.
+    fn deadlines(&self, now: Timestamp) -> BTreeMap<&Entitlement, Timestamp> {
+        let mut deadlines: BTreeMap<_, Timestamp> = BTreeMap::new();
+        for access in self.living(now) {
+            for entitlement in access.entitlements.iter() {
+                let until = deadlines.entry(entitlement).or_insert(access.until);
+                *until = (*until).max(access.until);
+            }
+        }
+        deadlines
+    }
+
+    /// Whether the mark on the target says something else than it should, and whether it says it for longer.
+    pub fn mark_is_stale(&self, now: Timestamp) -> bool {
+        let until = self.until(now);
+        until != self.marked_until || Some(sum_of(self.deadlines(now))) != self.marked_sum
+    }
+
+    /// The mark on the target is now this one.
+    pub fn marked(&mut self, mark: &MarkDraft) {
+        self.marked_until = mark.until;
+        self.marked_sum = Some(deadlines_sum(&mark.deadlines));
+    }
+
+    /// The mark on the target is not known any more, or of no account.
+    pub fn unmarked(&mut self) {
+        self.marked_until = None;
+        self.marked_sum = None;
     }
 
     /// Returns true when nothing needs to be remembered of it.
@@ -269,8 +384,32 @@ impl AccountRecord {
     }
 }
 
+/// Returns a sum over a mark's deadlines, which tells whether a mark must be renewed. Not for proving
+/// anything: FNV-1a over the parts, the same in every build.
+pub fn deadlines_sum(deadlines: &[EntitlementDeadline]) -> u64 {
+    sum_of(deadlines.iter().map(|deadline| (&deadline.entitlement, deadline.until)))
+}
+
+fn sum_of<'e>(deadlines: impl IntoIterator<Item = (&'e Entitlement, Timestamp)>) -> u64 {
+    let mut sum = 0xcbf2_9ce4_8422_2325_u64;
+    let mut take = |bytes: &[u8]| {
+        for byte in bytes.iter().chain(&[0xff]) {
+            sum = (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    for (entitlement, until) in deadlines {
+        take(entitlement.resource.kind.0.as_bytes());
+        for part in &entitlement.resource.path {
+            take(part.as_bytes());
+        }
+        take(entitlement.permission.0.as_bytes());
+        take(&until.as_millis().to_be_bytes());
+    }
+    sum
+}
+
 /// How an access ends that was never begun: nothing of it can be on the target.
-fn never_begun(reason: &EndReason, now: Timestamp) -> AccessState {
+fn ended_unbegun(reason: &EndReason, now: Timestamp) -> AccessState {
     use model::{Code, Verdict};
     match reason {
         EndReason::Deadline => AccessState::Failed { code: Code::TOO_LATE },
@@ -290,11 +429,13 @@ fn never_begun(reason: &EndReason, now: Timestamp) -> AccessState {
 }
 
 /// What the time makes of an access; `None` when nothing.
-fn settled(access: &Access, sure: bool, now: Timestamp) -> Option<AccessState> {
+fn settled(access: &Access, never_begun: bool, now: Timestamp) -> Option<AccessState> {
     use model::Code;
     let expired = now >= access.until;
     match &access.state {
-        AccessState::Accepted { .. } if expired && sure => Some(never_begun(&EndReason::Deadline, now)),
+        AccessState::Accepted { .. } if expired && never_begun => {
+            Some(ended_unbegun(&EndReason::Deadline, now))
+        }
         AccessState::Accepted { .. } | AccessState::Granting { .. } if expired => Some(AccessState::Ending {
             reason: EndReason::Deadline,
             contained: false,

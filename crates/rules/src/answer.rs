@@ -1,5 +1,8 @@
 //! What an answer changes in one account. Doubt changes nothing but the date of the next try.
 
+mod closing;
+mod seeing;
+
 use model::observed::Present;
 use model::{
     AccessId, AccessState, Certainty, Code, Deed, EndReason, Failure, Login, MarkState, Observed, Phase,
@@ -9,7 +12,10 @@ use model::{
 use crate::account::{AccountRecord, Credential};
 use crate::action::{Act, Answer};
 use crate::effects::{Effects, deed_of, residual_of};
-use crate::ladder::Climb;
+
+use closing::{closed, deleted, not_closed};
+use seeing::interrupt_lacking;
+pub use seeing::seen;
 
 /// A call whose answer did not come may land on the target this much later, at the latest: the longest
 /// server-side deadline of what mutates, with room.
@@ -61,12 +67,44 @@ pub fn take(
         (Act::Close { .. }, Answer::Closed(climb)) => closed(record, climb, policy, now, effects),
         (Act::Delete { .. }, Answer::Deleted { observed }) => deleted(record, &observed, now, effects),
         (Act::Observe { .. }, Answer::Observed(observed)) => {
+            if record.is_borrowed() && record.phase != Phase::Open {
+                return lent(record, &observed, now, effects);
+            }
             seen(record, &observed, now, effects);
             Outcome::Done
         }
         (_, Answer::Failed(failure)) => failed(record, act, failure, now, effects),
         // The shell answered another question: believe nothing.
-        (_, _) => Outcome::Again(Failure::unknown(Code::DRIVER_FAULT, "the answer does not fit the action")),
+        (_, _) => {
+            let failure = Failure::unknown(Code::DRIVER_FAULT, "the answer does not fit the action");
+            failed(record, act, failure, now, effects)
+        }
+    }
+}
+
+/// Takes how a borrowed account stands before anything is added to it.
+fn lent(record: &mut AccountRecord, observed: &Observed, now: Timestamp, effects: &mut Effects) -> Outcome {
+    match observed.account.as_deref() {
+        Some(found) => {
+            record.own = Some(found.entitlements.clone());
+            record.account.immutable = Some(found.immutable.clone());
+            Outcome::Done
+        }
+        None => {
+            let failure = Failure::refused(
+                Code::ACCOUNT_MISSING,
+                "the account to add to is not there: it is made by others, then ask again",
+            );
+            record.failure = Some(failure.clone());
+            let candidate = record.candidate(now).map(|access| access.id.clone());
+            if let Some(id) = candidate
+                && record.end(&id, EndReason::NotOpened(failure.code.clone()), true, now)
+                && let Some(access) = record.accesses.get(&id)
+            {
+                effects.access(record, access, Some(failure), now);
+            }
+            Outcome::Done
+        }
     }
 }
 
@@ -90,8 +128,8 @@ fn held(
     now: Timestamp,
     effects: &mut Effects,
 ) -> Outcome {
-    let (wanted, until) = match act {
-        Act::Open { wanted, mark, .. } | Act::Converge { wanted, mark, .. } => (wanted, mark.until),
+    let (wanted, mark) = match act {
+        Act::Open { wanted, mark, .. } | Act::Converge { wanted, mark, .. } => (wanted, mark),
         Act::Mint { .. }
         | Act::Close { .. }
         | Act::Rotate { .. }
@@ -114,19 +152,22 @@ fn held(
             "another account stands under this name: remove it, or rename it",
         ));
     }
-    if found.login == Login::Shut && record.phase == Phase::Open {
+    let shut = found.login == Login::Shut && !record.is_borrowed();
+    if shut && record.phase == Phase::Open {
         seen(record, observed, now, effects);
         return Outcome::Done;
     }
-    record.held = found.entitlements.clone();
+    record.held = record.ours(&found.entitlements);
     if let Some(failure) = failure {
         note_failure(record, act, &failure, now, effects);
-        let held = record.held.clone();
-        interrupt(record, now, effects, |access| !access.entitlements.within(&held));
-        end_proven(record, observed, now, effects);
+        interrupt_lacking(record, now, effects);
+        // What failed may have been the end of the sessions in which the rights live on: nothing has ended.
+        if !matches!(act, Act::Converge { shrinks: true, .. }) {
+            end_proven(record, observed, now, effects);
+        }
         return Outcome::Again(failure);
     }
-    if found.login == Login::Shut || !wanted.within(&found.entitlements) {
+    if shut || !wanted.within(&found.entitlements) {
         return Outcome::Again(Failure::unknown(
             Code::TARGET_FAULT,
             "the target does not show what was just set",
@@ -137,10 +178,11 @@ fn held(
         if let Some(credential) = record.credential.as_mut() {
             credential.set = credential.generation == *generation;
         }
-        // Whoever asked for a new credential has one now.
-        record.rotate_asked = false;
+        rotation_done(record);
+    } else if record.is_borrowed() {
+        record.phase = Phase::Open;
     }
-    record.marked_until = until;
+    record.marked(mark);
     record.failure = None;
     activate(record, observed, now, effects);
     end_proven(record, observed, now, effects)
@@ -156,6 +198,9 @@ fn note_failure(
     effects: &mut Effects,
 ) {
     note_doubt(record, act, failure, now);
+    if matches!(act, Act::Converge { .. }) && record.ending().next().is_some() {
+        closing::note_attempt(record, false, failure, now, effects);
+    }
     if failure.certainty != Certainty::Refused {
         return;
     }
@@ -182,7 +227,7 @@ fn activate(record: &mut AccountRecord, observed: &Observed, now: Timestamp, eff
         .filter(|access| {
             matches!(access.state, AccessState::Granting { .. })
                 && now < access.until
-                && access.entitlements.within(&record.held)
+                && record.has(&access.entitlements)
         })
         .map(|access| access.id.clone())
         .collect();
@@ -213,8 +258,9 @@ fn end_proven(
     if record.ending().next().is_none() || record.living(now).next().is_none() {
         return Outcome::Done;
     }
-    if let Some(outcome) = unsure(record, now) {
-        return outcome;
+    if let Some(failure) = unsure(record, now) {
+        closing::note_attempt(record, false, &failure, now, effects);
+        return Outcome::Again(failure);
     }
     // What an access may have beyond those that live now must be gone; what the call asked for is no measure,
     // since the access may have been ended while it was under way.
@@ -226,14 +272,24 @@ fn end_proven(
         .map(|access| access.id.clone())
         .collect();
     end_all(record, gone, observed, now, effects);
+    if record.ending().next().is_none() {
+        record.attempts = 0;
+    }
     Outcome::Done
 }
 
-fn unsure(record: &AccountRecord, now: Timestamp) -> Option<Outcome> {
+fn unsure(record: &AccountRecord, now: Timestamp) -> Option<Failure> {
     let until = record.unsure.proves_after(now)?;
     let why = "an earlier call may still land: looking again after its deadline";
-    let failure = Failure::not_done(Code::TIMED_OUT, why).with_retry(model::Retry::After(until.since(now)));
-    Some(Outcome::Again(failure))
+    Some(Failure::not_done(Code::TIMED_OUT, why).with_retry(model::Retry::After(until.since(now))))
+}
+
+/// Whoever asked for a new credential has one now, if it is sealed to the key that was asked for.
+fn rotation_done(record: &mut AccountRecord) {
+    let sealed = record.credential.as_ref().and_then(|credential| credential.sealed.as_ref());
+    if sealed.is_none_or(|sealed| sealed.key == record.key) {
+        record.rotate_asked = false;
+    }
 }
 
 /// These accesses have been seen ended.
@@ -271,115 +327,6 @@ fn ended(reason: &EndReason, residual: Vec<Residual>, at: Timestamp) -> AccessSt
     }
 }
 
-fn closed(
-    record: &mut AccountRecord,
-    climb: Climb,
-    policy: Policy,
-    now: Timestamp,
-    effects: &mut Effects,
-) -> Outcome {
-    let reason = climb.reason().cloned();
-    if climb.in_doubt {
-        record.unsure.note(true, now.plus(LANDS_WITHIN));
-    }
-    let observed = match &climb.observed {
-        Ok(observed) if proves_closed(record, observed) => observed.clone(),
-        _ => {
-            let failure = reason.unwrap_or_else(|| {
-                Failure::unknown(Code::SESSIONS_REMAIN, "the account was read back and is not closed yet")
-            });
-            return not_closed(record, climb.contained, failure, now, effects);
-        }
-    };
-    if let Some(again) = unsure(record, now) {
-        note_attempt(record, climb.contained, None, now, effects);
-        return again;
-    }
-    let was_living =
-        !record.held.is_empty() || record.credential.is_some() || record.ending().next().is_some();
-    record.held = observed.account.as_ref().map_or_else(Default::default, |found| found.entitlements.clone());
-    record.phase = if observed.is_absent() { Phase::Absent } else { Phase::Suspended };
-    if observed.is_absent() {
-        record.account.immutable = None;
-        record.delete_asked = false;
-    }
-    // The credential is void: whoever comes next gets another one.
-    record.credential = None;
-    record.rotate_asked = false;
-    record.marked_until = None;
-    record.failure = None;
-    let unremembered = record.accesses.is_empty() && was_living;
-    let ending = record.ending().map(|access| access.id.clone()).collect();
-    end_all(record, ending, &observed, now, effects);
-    if unremembered {
-        let deed = Deed::Ended {
-            verdict: Verdict::Revoked,
-            reason: EndReason::Unremembered,
-            entitlements: Default::default(),
-        };
-        effects.receipt(record, None, deed, Some(&observed), now);
-    }
-    record.last_revoked = Some(now);
-    record.cleanup_due = policy.cleanup_after().map(|after| now.plus(after));
-    record.rotate_due = policy.rotate_after().map(|after| now.plus(after));
-    effects.account(record, now);
-    Outcome::Done
-}
-
-/// Whether an observation proves the close: of a borrowed account, that our additions are gone.
-fn proves_closed(record: &AccountRecord, observed: &Observed) -> bool {
-    let Some(found) = observed.account.as_deref() else { return true };
-    match record.account.ownership {
-        model::Ownership::Borrowed => found.entitlements.is_empty(),
-        model::Ownership::Owned => observed.is_closed(),
-    }
-}
-
-fn not_closed(
-    record: &mut AccountRecord,
-    contained: bool,
-    failure: Failure,
-    now: Timestamp,
-    effects: &mut Effects,
-) -> Outcome {
-    record.phase = Phase::Closing;
-    note_attempt(record, contained, Some(&failure), now, effects);
-    record.failure = Some(failure.clone());
-    Outcome::Again(failure)
-}
-
-/// Counts a try of a close, and tells when that is news: the first, containment, and the alarm.
-fn note_attempt(
-    record: &mut AccountRecord,
-    now_contained: bool,
-    failure: Option<&Failure>,
-    now: Timestamp,
-    effects: &mut Effects,
-) {
-    let mut news = vec![];
-    let mut alarm = false;
-    for access in record.accesses.values_mut() {
-        if let AccessState::Ending { contained, attempts, .. } = &mut access.state {
-            *attempts = attempts.saturating_add(1);
-            alarm |= *attempts == ALARM_AFTER;
-            if *attempts == 1 || *attempts == ALARM_AFTER || (now_contained && !*contained) {
-                news.push(access.id.clone());
-            }
-            *contained |= now_contained;
-        }
-    }
-    for id in news {
-        if let Some(access) = record.accesses.get(&id) {
-            effects.access(record, access, failure.cloned(), now);
-        }
-    }
-    if alarm && let Some(failure) = failure {
-        let detail =
-            format!("account {} does not close after {ALARM_AFTER} tries: {failure}", record.account.name);
-        effects.alarm(Some(&record.account.integration), failure.code.clone(), detail, now);
-    }
-}
-
 fn rotated(
     record: &mut AccountRecord,
     observed: &Observed,
@@ -395,7 +342,7 @@ fn rotated(
     if let Some(credential) = record.credential.as_mut() {
         credential.set = true;
     }
-    record.rotate_asked = false;
+    rotation_done(record);
     record.rotate_due = policy.rotate_after().map(|after| now.plus(after));
     if record.phase == Phase::Open {
         let living: Vec<_> = record.living(now).map(|access| access.id.clone()).collect();
@@ -406,35 +353,6 @@ fn rotated(
         // A shut account's credential is nobody's.
         record.credential = None;
     }
-    effects.account(record, now);
-    Outcome::Done
-}
-
-fn deleted(
-    record: &mut AccountRecord,
-    observed: &Observed,
-    now: Timestamp,
-    effects: &mut Effects,
-) -> Outcome {
-    if !observed.is_absent() {
-        return Outcome::Again(Failure::unknown(
-            Code::TARGET_FAULT,
-            "the account is still there after it was deleted",
-        ));
-    }
-    if let Some(again) = unsure(record, now) {
-        return again;
-    }
-    effects.receipt(record, None, Deed::Deleted, Some(observed), now);
-    record.phase = Phase::Absent;
-    record.account.immutable = None;
-    record.held = Default::default();
-    record.credential = None;
-    record.cleanup_due = None;
-    record.rotate_due = None;
-    record.rotate_asked = false;
-    record.delete_asked = false;
-    record.failure = None;
     effects.account(record, now);
     Outcome::Done
 }
@@ -476,70 +394,4 @@ fn note_doubt(record: &mut AccountRecord, act: &Act, failure: &Failure, now: Tim
         record.unsure.note(matches!(act, Act::Close { .. } | Act::Delete { .. }), now.plus(LANDS_WITHIN));
     }
     record.failure = Some(failure.clone());
-}
-
-/// Takes what was seen of an account outside an act: what is missing interrupts, what exceeds is a duty.
-pub fn seen(record: &mut AccountRecord, observed: &Observed, now: Timestamp, effects: &mut Effects) {
-    match observed.account.as_deref() {
-        None => {
-            interrupt(record, now, effects, |_| true);
-            if matches!(record.phase, Phase::Open | Phase::Suspended | Phase::Deleting) {
-                record.phase = Phase::Absent;
-                record.account.immutable = None;
-                record.credential = None;
-                record.marked_until = None;
-            }
-            record.held = Default::default();
-        }
-        Some(found) => {
-            if !recognise(record, found) {
-                return;
-            }
-            if let MarkState::Valid(mark) = &found.mark {
-                record.mark = record.mark.max(mark.draft.revision);
-            }
-            record.held = found.entitlements.clone();
-            let held = record.held.clone();
-            match record.phase {
-                Phase::Open if found.login == Login::Shut => {
-                    interrupt(record, now, effects, |_| true);
-                    record.phase = Phase::Closing;
-                }
-                Phase::Open => interrupt(record, now, effects, |access| !access.entitlements.within(&held)),
-                Phase::Absent | Phase::Suspended | Phase::Deleting if !observed.is_closed() => {
-                    record.phase = Phase::Closing;
-                    effects.alarm(
-                        Some(&record.account.integration),
-                        Code::ACCOUNT_TAMPERED,
-                        format!("account {} was shut and is not any more: closing it", record.account.name),
-                        now,
-                    );
-                }
-                Phase::Absent => record.phase = Phase::Suspended,
-                Phase::Opening | Phase::Closing | Phase::Suspended | Phase::Deleting => {}
-            }
-        }
-    }
-}
-
-fn interrupt(
-    record: &mut AccountRecord,
-    now: Timestamp,
-    effects: &mut Effects,
-    lost: impl Fn(&model::Access) -> bool,
-) {
-    let ids: Vec<_> = record
-        .accesses
-        .values()
-        .filter(|access| matches!(access.state, AccessState::Active { .. }) && lost(access))
-        .map(|access| access.id.clone())
-        .collect();
-    for id in ids {
-        if let Some(access) = record.accesses.get_mut(&id) {
-            access.state = AccessState::Interrupted { since: now };
-        }
-        if let Some(access) = record.accesses.get(&id) {
-            effects.access(record, access, None, now);
-        }
-    }
 }

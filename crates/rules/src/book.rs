@@ -5,6 +5,9 @@
 //! not be written is undone with [`Book::drop_unwritten`], which lets closing, and nothing else, go on.
 //! Memory never runs ahead of disk. [`Book::poll_timeout`] says when to call again without an input.
 
+mod begin;
+mod integrations;
+mod land;
 mod lanes;
 mod orders;
 mod restore;
@@ -24,7 +27,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::AccountRecord;
 use crate::action::{Answer, Ticket};
+use crate::answer::LANDS_WITHIN;
 use crate::clock::{Clock, Persisted, Reading, Source};
+use crate::effects::Effects;
 use crate::order::{Grantee, NumberedOrder, Standing};
 
 pub use lanes::{Lanes, SLOTS};
@@ -75,6 +80,10 @@ pub struct IntegrationRecord {
     /// The target's identity when it was first seen.
     #[serde(default)]
     pub target: Option<TargetIdentity>,
+    /// Another target answers in its place, until an operator has looked: nothing opens there, and nothing
+    /// that is not there proves anything.
+    #[serde(default)]
+    pub replaced: Option<TargetIdentity>,
     /// The chain of receipts outlives a retired integration.
     #[serde(default)]
     pub chain: ChainHead,
@@ -166,6 +175,8 @@ pub struct Book {
     staged: step::Staged,
     next_batch: u64,
     close_only: Option<String>,
+    /// Accounts whose mark was found removed or altered, so that it is told once.
+    tampered: BTreeSet<AccountId>,
     /// A standing that waits until the orders before it are taken.
     standing: Option<Standing>,
     /// Integrations surveyed since the journal was found to be old.
@@ -189,7 +200,11 @@ impl Book {
                 self.take_survey(&integration, sightings, complete, now);
             }
             Input::Identified { integration, identity } => self.take_identity(&integration, identity, now),
-            Input::Heard { source, said } => self.clock.hear(source, said),
+            Input::Heard { source, said } => {
+                let before = self.trust();
+                self.clock.hear(source, said);
+                self.clock_changed(before);
+            }
             Input::ReportsCommitted { through } => self.staged.commit_reports(through.min(self.last_report)),
             Input::JournalIsCurrent => {
                 if !self.current {
@@ -204,7 +219,7 @@ impl Book {
                 self.reconsider_all(now);
             }
         }
-        self.wake(now);
+        self.wake(self.now());
     }
 
     /// Takes the passing of time.
@@ -224,13 +239,43 @@ impl Book {
     }
 
     fn read_clock(&mut self, reading: Reading) -> Timestamp {
-        let could_open = self.clock.may_open().is_ok();
-        let could_delete = self.clock.may_delete();
+        let before = self.trust();
         let now = self.clock.read(reading);
-        if could_open != self.clock.may_open().is_ok() || could_delete != self.clock.may_delete() {
+        self.clock_changed(before);
+        now
+    }
+
+    fn trust(&self) -> (Timestamp, bool, bool) {
+        (self.clock.now(), self.clock.may_open().is_ok(), self.clock.may_delete())
+    }
+
+    /// What the clocks allow may have changed, and time may be earlier than it was thought to be.
+    fn clock_changed(&mut self, before: (Timestamp, bool, bool)) {
+        let (now, may_open, may_delete) = self.trust();
+        if now < before.0 {
+            self.lanes.time_went_back(now);
+            let ahead: Vec<_> = self
+                .accounts
+                .values()
+                .filter(|record| record.is_ahead_of(LANDS_WITHIN, now))
+                .map(|record| record.account.id)
+                .collect();
+            for id in ahead {
+                if let Some(record) = self.edit(id) {
+                    record.time_went_back(LANDS_WITHIN, now);
+                }
+            }
+        }
+        if before.1 && !may_open {
+            let mut effects = Effects::default();
+            let detail = "the clock of this machine and another one disagree: nothing opens until they agree; \
+                          look at time synchronisation, or run `tidegate journal reset-clock`";
+            effects.alarm(None, Code::CLOCK_UNTRUSTED, detail, now);
+            self.staged.tell(effects);
+        }
+        if now < before.0 || (before.1, before.2) != (may_open, may_delete) {
             self.reconsider_all(now);
         }
-        now
     }
 
     fn break_glass(&mut self, access: Option<AccessId>, integration: Option<IntegrationId>, now: Timestamp) {

@@ -85,9 +85,10 @@ impl Clock {
                 }
                 Span::from_millis(ran)
             }
-            // After a start the wall clock is believed forwards, but a journal from the future is a jump.
+            // After a start nobody knows how long the machine was off: the wall clock is believed forwards,
+            // and a great step either way wants a second source before anything is deleted.
             None => {
-                if self.effective.since(reading.wall) > JUMP {
+                if self.effective != Timestamp::ZERO && self.effective.distance(reading.wall) > JUMP {
                     self.jumped = true;
                 }
                 Span::ZERO

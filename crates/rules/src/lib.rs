@@ -15,11 +15,13 @@ pub mod answer;
 pub mod book;
 pub mod clock;
 pub mod effects;
+pub mod invariant;
 pub mod ladder;
 pub mod order;
 pub mod plan;
 pub mod report;
 pub mod retry;
+pub mod standing;
 
 pub use account::AccountRecord;
 pub use action::{Act, Action, Answer, Ticket};

@@ -1,7 +1,7 @@
 //! What one account needs next. A total function of what is remembered and the time: the path after a
 //! crash is the only path.
 
-use model::{AccessState, Code, Phase, Timestamp};
+use model::{AccessState, Phase, Timestamp};
 
 use crate::account::AccountRecord;
 
@@ -36,6 +36,7 @@ pub enum Deed {
     Close,
     Rotate,
     Delete,
+    Observe,
 }
 
 impl Deed {
@@ -48,6 +49,7 @@ impl Deed {
             Self::Close => "close",
             Self::Rotate => "rotate",
             Self::Delete => "delete",
+            Self::Observe => "observe",
         }
     }
 }
@@ -77,6 +79,9 @@ pub fn plan(record: &AccountRecord, around: Surroundings, now: Timestamp) -> Pla
             None => Plan::Wait(next_time(record, now)),
         },
         Phase::Suspended => suspended(record, around, now),
+        // A deletion that was begun goes on; of a borrowed account none is ever begun.
+        Phase::Deleting if record.is_borrowed() => Plan::Do(Class::Closing, Deed::Close),
+        Phase::Deleting if !around.may_delete => Plan::Wait(next_time(record, now)),
         Phase::Deleting => Plan::Do(Class::Housekeeping, Deed::Delete),
     }
 }
@@ -92,8 +97,14 @@ fn wants_opening(record: &AccountRecord, around: Surroundings, now: Timestamp) -
     // What was sent to close the account's last life must not hit its next one.
     Some(match record.unsure.opens_after(now) {
         Some(until) => Plan::Wait(Some(next_time(record, now).map_or(until, |next| next.min(until)))),
+        None if record.is_borrowed() => Plan::Do(Class::Opening, borrowing(record)),
         None => Plan::Do(Class::Opening, Deed::Mint),
     })
+}
+
+/// A borrowed account is read before anything is added to it: what it holds of its own stays.
+const fn borrowing(record: &AccountRecord) -> Deed {
+    if record.own.is_some() { Deed::Converge } else { Deed::Observe }
 }
 
 fn opening(record: &AccountRecord, around: Surroundings, now: Timestamp) -> Plan {
@@ -104,8 +115,14 @@ fn opening(record: &AccountRecord, around: Surroundings, now: Timestamp) -> Plan
     if let Some(until) = record.unsure.opens_after(now) {
         return Plan::Wait(Some(next_time(record, now).map_or(until, |next| next.min(until))));
     }
+    if record.is_borrowed() {
+        return Plan::Do(Class::Opening, borrowing(record));
+    }
+    // One that is sealed to a former key of the grantee was given to nobody yet: it is made anew.
     let usable = record.credential.as_ref().is_some_and(|credential| {
-        credential.generation == record.generation && (credential.verifier.is_some() || around.clear_at_hand)
+        credential.generation == record.generation
+            && (credential.verifier.is_some() || around.clear_at_hand)
+            && credential.sealed.as_ref().is_none_or(|sealed| sealed.key == record.key)
     });
     Plan::Do(Class::Opening, if usable { Deed::Open } else { Deed::Mint })
 }
@@ -119,12 +136,11 @@ fn open(record: &AccountRecord, around: Surroundings, ending: bool, now: Timesta
     let unsure = record.unsure.opens_after(now);
     let candidate = record.candidate(now).is_some() && around.may_open;
     let grows = candidate && unsure.is_none();
-    let earlier = record.until(now) < record.marked_until;
-    let stale = record.until(now) != record.marked_until;
-    if grows || (stale && (around.may_open || earlier)) {
+    let no_later = record.until(now) <= record.marked_until;
+    if grows || (record.mark_is_stale(now) && (around.may_open || no_later)) {
         return Plan::Do(Class::Opening, Deed::Converge);
     }
-    if record.rotate_asked && around.may_open && unsure.is_none() {
+    if record.rotate_asked && around.may_open && unsure.is_none() && !record.is_borrowed() {
         return rotation(record, around);
     }
     Plan::Wait(next_time(record, now).into_iter().chain(unsure).min())
@@ -135,6 +151,9 @@ fn suspended(record: &AccountRecord, around: Surroundings, now: Timestamp) -> Pl
         && let Some(plan) = wants_opening(record, around, now)
     {
         return plan;
+    }
+    if record.is_borrowed() {
+        return Plan::Wait(next_time(record, now));
     }
     let cleanup = record.delete_asked || record.cleanup_due.is_some_and(|due| due <= now);
     if cleanup && around.may_delete {
@@ -178,17 +197,4 @@ fn next_time(record: &AccountRecord, now: Timestamp) -> Option<Timestamp> {
         times.extend(record.rotate_due);
     }
     times.into_iter().filter(|at| *at > now).min()
-}
-
-/// Returns the code with which an order is told that it waits.
-pub const fn waiting_code(paused: bool, close_only: bool, reconciling: bool) -> Option<Code> {
-    if close_only {
-        Some(Code::CLOSE_ONLY)
-    } else if paused {
-        Some(Code::PAUSED)
-    } else if reconciling {
-        Some(Code::RECONCILING)
-    } else {
-        None
-    }
 }

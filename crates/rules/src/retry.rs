@@ -25,6 +25,13 @@ pub fn pause(account: AccountId, tries: u32) -> Span {
     jittered(mixed(high ^ mixed(low) ^ u64::from(tries)), tries)
 }
 
+/// Returns an account's place within a window.
+pub fn spread(account: AccountId, window: Span) -> Span {
+    let (high, low) = account.as_uuid().as_u64_pair();
+    let width = window.as_millis().unsigned_abs().max(1);
+    Span::from_millis(i64::try_from(mixed(low ^ mixed(high)) % width).unwrap_or(0))
+}
+
 fn jittered(random: u64, tries: u32) -> Span {
     let ceiling = FIRST.as_millis().saturating_mul(1_i64 << tries.min(20)).min(CEILING.as_millis());
     let floor = ceiling / 5;
@@ -77,6 +84,11 @@ impl Breaker {
     /// A call that had begun was never sent.
     pub fn never_sent(&mut self) {
         self.probing = false;
+    }
+
+    /// Time is earlier than it was thought to be: the next probe is not later than this.
+    pub fn time_went_back(&mut self, latest: Timestamp) {
+        self.retry_at = self.retry_at.min(latest);
     }
 
     /// A call reached the target, whatever it answered.

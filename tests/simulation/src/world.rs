@@ -292,6 +292,7 @@ impl World {
     pub(crate) fn drain(&mut self) -> Told {
         loop {
             let Some(agent) = self.agent.as_mut() else { return Ok(()) };
+            rules::invariant::check(&agent.book)?;
             let Some(step) = agent.book.poll_step() else { break };
             if !self.write(step)? {
                 break;

@@ -8,7 +8,7 @@ use model::{AccountId, IntegrationId, Timestamp};
 
 use crate::action::{Act, Ticket};
 use crate::plan::{Class, Deed};
-use crate::retry::Breaker;
+use crate::retry::{Breaker, CEILING};
 
 /// Calls that one target gets at a time; one of them only for closing.
 pub const SLOTS: u32 = 8;
@@ -19,6 +19,7 @@ const MINTS: u32 = 16;
 #[derive(Debug, Clone)]
 pub(super) struct Flight {
     pub ticket: Ticket,
+    pub integration: IntegrationId,
     pub act: Act,
 }
 
@@ -66,6 +67,8 @@ pub struct Lanes {
     /// Accounts whose close was begun without a journal: what is remembered of them is not true any more,
     /// and nothing else is done with them before a close has been written down.
     pub(super) unrecorded: BTreeSet<AccountId>,
+    /// Accounts of which something was seen or not seen that memory does not explain: to be read afresh.
+    pub(super) doubted: BTreeSet<AccountId>,
     wakes: BTreeSet<(Timestamp, AccountId)>,
     wake_of: BTreeMap<AccountId, Timestamp>,
     ready_of: BTreeMap<AccountId, (IntegrationId, Class, Timestamp)>,
@@ -135,8 +138,8 @@ impl Lanes {
         self.wakes.first().map(|(at, _)| *at).into_iter().chain(probes).min()
     }
 
-    pub(super) fn began(&mut self, account: AccountId, integration: &IntegrationId, flight: Flight) {
-        let lane = self.lane(integration);
+    pub(super) fn began(&mut self, account: AccountId, flight: Flight) {
+        let lane = self.lane(&flight.integration);
         if flight.act.is_local() {
             lane.mints += 1;
         } else {
@@ -147,33 +150,76 @@ impl Lanes {
     }
 
     /// Takes the flight of an answer; `None` when the answer is late or repeated.
-    pub(super) fn landed(
-        &mut self,
-        account: AccountId,
-        integration: &IntegrationId,
-        ticket: Ticket,
-    ) -> Option<Flight> {
+    pub(super) fn landed(&mut self, account: AccountId, ticket: Ticket) -> Option<Flight> {
         if self.flights.get(&account).is_none_or(|flight| flight.ticket != ticket) {
             return None;
         }
         let flight = self.flights.remove(&account)?;
-        self.leave(integration, &flight.act);
-        Some(flight)
-    }
-
-    /// Takes back a flight whose action was never let out.
-    pub(super) fn never_sent(&mut self, account: AccountId, integration: &IntegrationId, ticket: Ticket) {
-        if self.landed(account, integration, ticket).is_some() {
-            self.lane(integration).breaker.never_sent();
-        }
-    }
-
-    fn leave(&mut self, integration: &IntegrationId, act: &Act) {
-        let lane = self.lane(integration);
-        if act.is_local() {
+        let lane = self.lane(&flight.integration);
+        if flight.act.is_local() {
             lane.mints = lane.mints.saturating_sub(1);
         } else {
             lane.calls = lane.calls.saturating_sub(1);
         }
+        Some(flight)
+    }
+
+    /// Takes back a flight whose action was never let out.
+    pub(super) fn never_sent(&mut self, account: AccountId, ticket: Ticket) {
+        if let Some(flight) = self.landed(account, ticket)
+            && !flight.act.is_local()
+        {
+            self.lane(&flight.integration).breaker.never_sent();
+        }
+    }
+
+    /// Time was found to be earlier than it was thought to be: no pause is longer than it was meant to be.
+    pub(super) fn time_went_back(&mut self, now: Timestamp) {
+        let latest = now.plus(CEILING);
+        for tries in self.tries.values_mut() {
+            tries.next = tries.next.min(latest);
+        }
+        for lane in self.lanes.values_mut() {
+            lane.breaker.time_went_back(latest);
+        }
+    }
+
+    /// Returns every account that waits for a slot, by class.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (AccountId, &IntegrationId, Class)> {
+        self.ready_of.iter().map(|(id, (integration, class, _))| (*id, integration, *class))
+    }
+
+    /// Returns true when the account will be looked at again by itself: it waits for a slot or for a time.
+    pub(super) fn is_listed(&self, account: AccountId) -> bool {
+        self.wake_of.contains_key(&account) || self.ready_of.contains_key(&account)
+    }
+
+    /// Says what is wrong with the lists, if anything is.
+    pub(super) fn fault(&self) -> Option<String> {
+        for (id, lane) in &self.lanes {
+            let of = |local: bool| {
+                let counted = self
+                    .flights
+                    .values()
+                    .filter(|flight| flight.integration == *id && flight.act.is_local() == local);
+                u32::try_from(counted.count()).unwrap_or(u32::MAX)
+            };
+            if (lane.calls, lane.mints) != (of(false), of(true)) {
+                return Some(format!("the lane of `{id}` counts other calls than are under way"));
+            }
+            let listed = lane
+                .ready
+                .iter()
+                .all(|(class, due, account)| self.ready_of.get(account) == Some(&(id.clone(), *class, *due)));
+            if !listed {
+                return Some(format!("the lane of `{id}` lists an account that does not know of it"));
+            }
+        }
+        let ready: usize = self.lanes.values().map(|lane| lane.ready.len()).sum();
+        let wakes = self.wakes.iter().all(|(at, account)| self.wake_of.get(account) == Some(at));
+        if ready != self.ready_of.len() || !wakes || self.wakes.len() != self.wake_of.len() {
+            return Some("the lists of what is due and of what waits are not one to one".into());
+        }
+        None
     }
 }

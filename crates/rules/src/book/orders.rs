@@ -1,11 +1,11 @@
 //! Orders: each is taken once, in order, within the control plane's incarnation.
 
 use model::{
-    Access, AccessId, AccessState, Account, AccountId, Code, EndReason, Incarnation, Integration,
-    IntegrationId, Lifecycle, Ordered, Phase, Timestamp,
+    Access, AccessId, AccessState, Account, AccountId, Code, EndReason, Incarnation, IntegrationId,
+    Lifecycle, Ordered, Phase, Timestamp,
 };
 
-use super::{Book, ChainHead, IntegrationRecord, Tombstone, start::TOMB_KEPT};
+use super::{Book, Tombstone, start::TOMB_KEPT};
 use crate::account::AccountRecord;
 use crate::answer::ALARM_AFTER;
 use crate::effects::Effects;
@@ -13,14 +13,14 @@ use crate::order::{AccessOrder, Grantee, NumberedOrder, Order};
 use crate::report::Report;
 
 /// Why an order is not taken.
-struct Refusal {
+pub(super) struct Refusal {
     access: Option<AccessId>,
     code: Code,
     detail: String,
 }
 
 impl Refusal {
-    fn new(access: Option<&AccessId>, code: Code, detail: impl Into<String>) -> Self {
+    pub(super) fn new(access: Option<&AccessId>, code: Code, detail: impl Into<String>) -> Self {
         Self { access: access.cloned(), code, detail: detail.into() }
     }
 }
@@ -87,6 +87,10 @@ impl Book {
             }
             Order::RotateAccount { integration, grantee, key } => {
                 let id = self.account_of(&integration, &grantee)?;
+                if self.accounts.get(&id).is_some_and(AccountRecord::is_borrowed) {
+                    let detail = "the account is not ours: its credential is changed where it was made";
+                    return Err(Refusal::new(None, Code::PERMISSION_REFUSED, detail));
+                }
                 if let Some(record) = self.edit(id) {
                     record.rotate_asked = true;
                     record.key = key.unwrap_or_else(|| record.key.clone());
@@ -107,74 +111,10 @@ impl Book {
         }
     }
 
-    fn put(&mut self, integration: Integration, now: Timestamp) -> Result<(), Refusal> {
-        let id = integration.id.clone();
-        match self.edit_integration(&id) {
-            Some(record) if record.integration.revision >= integration.revision && !record.retired => {
-                return Ok(());
-            }
-            Some(record) => {
-                record.integration = integration;
-                record.retired = false;
-            }
-            None => self.put_integration(IntegrationRecord {
-                integration,
-                paused: false,
-                target: None,
-                chain: ChainHead::default(),
-                retired: false,
-            }),
-        }
-        self.reconsider_integration(&id, now);
-        Ok(())
-    }
-
-    fn retire(&mut self, id: &IntegrationId, now: Timestamp) -> Result<(), Refusal> {
-        let Some(record) = self.edit_integration(id) else {
-            return Err(Refusal::new(
-                None,
-                Code::INTEGRATION_MISSING,
-                format!("there is no integration `{id}` to retire"),
-            ));
-        };
-        record.integration.lifecycle = Lifecycle::Retiring;
-        let accounts: Vec<AccountId> = self.accounts_of(id);
-        for account in accounts {
-            self.close_account(account, &EndReason::IntegrationRetired, now);
-        }
-        self.retire_if_empty(id, now);
-        Ok(())
-    }
-
-    /// A retiring integration without accounts is told as retired; the shell then removes what is shared.
-    pub(super) fn retire_if_empty(&mut self, id: &IntegrationId, now: Timestamp) {
-        let retiring = self
-            .integrations
-            .get(id)
-            .is_some_and(|found| found.integration.lifecycle == Lifecycle::Retiring && !found.retired);
-        if retiring && self.accounts_of(id).is_empty() {
-            if let Some(record) = self.edit_integration(id) {
-                record.retired = true;
-            }
-            self.staged.report(Report::IntegrationRetired { integration: id.clone(), at: now });
-        }
-    }
-
-    fn accounts_of(&self, integration: &IntegrationId) -> Vec<AccountId> {
-        let of = |record: &&AccountRecord| record.account.integration == *integration;
-        self.accounts.values().filter(of).map(|record| record.account.id).collect()
-    }
-
-    fn reconsider_integration(&mut self, integration: &IntegrationId, now: Timestamp) {
-        for account in self.accounts_of(integration) {
-            self.consider(account, now);
-        }
-    }
-
     /// Everything on the account ends, and it is deleted as soon as it is shut.
-    fn close_account(&mut self, id: AccountId, reason: &EndReason, now: Timestamp) {
+    pub(super) fn close_account(&mut self, id: AccountId, reason: &EndReason, now: Timestamp) {
         let Some(record) = self.edit(id) else { return };
-        record.delete_asked = record.phase != Phase::Absent;
+        record.delete_asked = record.phase != Phase::Absent && !record.is_borrowed();
         let accesses: Vec<_> = record.accesses.keys().cloned().collect();
         for access in accesses {
             self.end_access(&access, reason.clone(), now);
@@ -230,6 +170,10 @@ impl Book {
             let detail = format!("there is no integration `{}`", order.integration);
             return self.refuse_access(&order, Code::INTEGRATION_MISSING, &detail, now);
         };
+        if integration.integration.lifecycle == Lifecycle::Retiring {
+            let detail = format!("integration `{}` is being retired", order.integration);
+            return self.refuse_access(&order, Code::INTEGRATION_MISSING, &detail, now);
+        }
         let named = self.office.account(&integration.integration, &order.grantee);
         let (account, name, ownership) = match named {
             Ok(named) => named,
@@ -251,7 +195,7 @@ impl Book {
         }
         // What an account rebuilt from its mark holds already is not taken away first.
         let kept = self.accounts.get(&account).is_some_and(|record| {
-            record.phase == Phase::Open && order.from <= now && order.entitlements.within(&record.held)
+            record.phase == Phase::Open && order.from <= now && record.has(&order.entitlements)
         });
         let access = Access {
             id: id.clone(),
@@ -312,6 +256,13 @@ impl Book {
         let Some(known) = self.accounts.get(&account).and_then(|record| record.accesses.get(&id)) else {
             return Ok(());
         };
+        let account_is = self.accounts.get(&account).map(|record| &record.account);
+        if account_is.is_some_and(|is| is.integration != order.integration || is.grantee != order.grantee.id)
+        {
+            let detail =
+                format!("access `{id}` is another grantee's or on another integration: ask for a new one");
+            return Err(Refusal::new(Some(&id), Code::ORDER_MALFORMED, detail));
+        }
         if order.revision <= known.revision {
             // The same order, from a control plane that was restored: now this one knows of it, too.
             let moved = known.ordered.is_none_or(|known| known.incarnation != ordered.incarnation);
@@ -327,7 +278,7 @@ impl Book {
             let detail = format!("access `{id}` is being ended: ask for a new one");
             return Err(Refusal::new(Some(&id), Code::ID_ENDED, detail));
         }
-        let held = self.accounts.get(&account).map_or_else(Default::default, |record| record.held.clone());
+        let has = self.accounts.get(&account).is_some_and(|record| record.has(&order.entitlements));
         let Grantee { key, .. } = order.grantee;
         if let Some(record) = self.edit(account) {
             record.key = key;
@@ -337,18 +288,18 @@ impl Book {
                 access.from = order.from;
                 access.until = order.until;
                 access.ordered = Some(ordered);
-                let grows = !order.entitlements.within(&access.entitlements.both(&held));
+                let grows = !has || !order.entitlements.within(&access.entitlements);
+                let begun = order.from <= now;
                 access.entitlements = order.entitlements;
                 access.state = match &access.state {
-                    AccessState::Active { since } if !grows => AccessState::Active { since: *since },
-                    AccessState::Granting { since } => AccessState::Granting { since: *since },
+                    AccessState::Active { since } if !grows && begun => AccessState::Active { since: *since },
+                    AccessState::Granting { since } if begun => AccessState::Granting { since: *since },
                     // Towards more, for an order not yet completed: this one. What is held meanwhile stays.
-                    AccessState::Active { .. } | AccessState::Interrupted { .. }
-                        if open && order.from <= now =>
-                    {
+                    AccessState::Active { .. } | AccessState::Interrupted { .. } if open && begun => {
                         AccessState::Granting { since: now }
                     }
                     AccessState::Accepted { .. }
+                    | AccessState::Granting { .. }
                     | AccessState::Active { .. }
                     | AccessState::Interrupted { .. }
                     | AccessState::Ending { .. }
@@ -392,8 +343,13 @@ impl Book {
             if let Some(found) = record.accesses.get_mut(access) {
                 found.state = AccessState::Canceled { at: now };
             }
-            // The account stays on the ladder: what is reported changes, not what is done.
-            record.phase = Phase::Closing;
+            // What is reported changes, not what is done: the last one's account stays on the ladder, and
+            // what others live on in goes on being brought to what they want.
+            if record.living(now).next().is_none() {
+                record.phase = Phase::Closing;
+                let last = record.ending().next().is_none();
+                record.canceled = last;
+            }
             if let Some(found) = record.accesses.get(access) {
                 effects.access(record, found, record.failure.clone(), now);
                 effects.receipt(record, Some(found), model::Deed::Canceled, None, now);
@@ -402,30 +358,8 @@ impl Book {
         self.staged.tell(effects);
         self.prune(id);
         self.consider(id, now);
-        Ok(())
-    }
-
-    fn pause(
-        &mut self,
-        integration: Option<IntegrationId>,
-        paused: bool,
-        now: Timestamp,
-    ) -> Result<(), Refusal> {
-        match integration {
-            None => {
-                self.edit_meta().paused = paused;
-                self.reconsider_all(now);
-            }
-            Some(id) => match self.edit_integration(&id) {
-                Some(record) => {
-                    record.paused = paused;
-                    self.reconsider_integration(&id, now);
-                }
-                None => {
-                    let detail = format!("there is no integration `{id}`");
-                    return Err(Refusal::new(None, Code::INTEGRATION_MISSING, detail));
-                }
-            },
+        if let Some(integration) = self.accounts.get(&id).map(|record| record.account.integration.clone()) {
+            self.retire_if_empty(&integration, now);
         }
         Ok(())
     }

@@ -48,6 +48,7 @@ impl Book {
             staged: step::Staged::default(),
             next_batch: 1,
             close_only: None,
+            tampered: BTreeSet::new(),
             standing: None,
             surveyed: BTreeSet::new(),
             stood: false,
@@ -91,6 +92,7 @@ impl Book {
             }
         }
         book.reconsider_all(now);
+        book.spread(now);
         Ok(book)
     }
 }

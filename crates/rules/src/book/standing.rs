@@ -26,6 +26,7 @@ impl Book {
         }
         if let Some(standing) = self.standing.take() {
             self.apply_standing(&standing, now);
+            self.staged.judged = Some(standing);
         }
     }
 

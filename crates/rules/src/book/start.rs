@@ -1,18 +1,20 @@
-//! From plans to actions: what is due is listed, what has a slot is begun, what was answered is taken.
+//! From plans to lists: each account is brought to what the time says, and is listed for what it needs next.
 
-use model::{AccessState, AccountId, EndReason, Phase, Timestamp};
+use model::{AccessState, AccountId, EndReason, Timestamp};
 
-use super::lanes::{Flight, Tries};
-use super::{Book, Tombstone};
-use crate::account::{AccountRecord, GRACE, Intent};
-use crate::action::{Act, Action, Answer, Ticket};
-use crate::answer::{self, Outcome};
+use super::lanes::Tries;
+use super::{Book, SLOTS, Tombstone};
+use crate::account::AccountRecord;
 use crate::effects::Effects;
 use crate::plan::{self, Class, Deed, Plan, Surroundings};
 use crate::retry;
 
 /// An ended id is remembered for this long after its deadline.
 pub(super) const TOMB_KEPT: model::Span = model::Span::from_days(90);
+/// What closing of one account adds to the time over which overdue closing is spread at the start.
+const SPREAD_EACH_MS: i64 = 25;
+/// The longest time over which overdue closing is spread at the start.
+const SPREAD_AT_MOST: model::Span = model::Span::from_secs(30);
 /// What could not be written down is asked again after this long.
 const UNWRITTEN_PAUSE: model::Span = model::Span::from_secs(30);
 
@@ -25,7 +27,10 @@ impl Book {
             && !self.meta.reconciling
             && self.clock.may_open().is_ok()
             && integration.is_some_and(|found| {
-                !found.paused && !found.retired && found.integration.lifecycle == model::Lifecycle::Live
+                !found.paused
+                    && !found.retired
+                    && found.replaced.is_none()
+                    && found.integration.lifecycle == model::Lifecycle::Live
             })
     }
 
@@ -42,11 +47,16 @@ impl Book {
         }
     }
 
-    fn plan_of(&self, record: &AccountRecord, now: Timestamp) -> Plan {
+    pub(super) fn plan_of(&self, record: &AccountRecord, now: Timestamp) -> Plan {
         if self.lanes.unrecorded.contains(&record.account.id) {
             return Plan::Do(Class::Closing, Deed::Close);
         }
-        plan::plan(record, self.surroundings(record), now)
+        let plan = plan::plan(record, self.surroundings(record), now);
+        // A doubt is looked into before anything but a close.
+        if self.lanes.doubted.contains(&record.account.id) && !matches!(plan, Plan::Do(Class::Closing, _)) {
+            return Plan::Do(Class::Housekeeping, Deed::Observe);
+        }
+        plan
     }
 
     pub(super) fn reconsider_all(&mut self, now: Timestamp) {
@@ -129,8 +139,11 @@ impl Book {
         changes.filter(|at| *at > now).min()
     }
 
-    fn settle(&mut self, id: AccountId, now: Timestamp) {
+    pub(super) fn settle(&mut self, id: AccountId, now: Timestamp) {
         let Some(record) = self.accounts.get(&id) else { return };
+        if record.is_settled(now) {
+            return;
+        }
         let mut settled = record.clone();
         let changed = settled.settle(self.is_sure(&record.account.integration), now);
         if changed.is_empty() {
@@ -185,117 +198,7 @@ impl Book {
         self.consider(id, now);
     }
 
-    /// Begins what is due and has a slot: closing first on each target, no target before another.
-    pub(super) fn start_ready(&mut self, most: usize, now: Timestamp) -> Vec<Action> {
-        let mut actions = vec![];
-        let integrations: Vec<_> = self
-            .lanes
-            .lanes
-            .iter()
-            .filter(|(_, lane)| !lane.ready.is_empty())
-            .map(|(id, _)| id.clone())
-            .collect();
-        for integration in integrations {
-            let mut passed = vec![];
-            while actions.len() < most {
-                let Some((class, due, id)) = self.lanes.lane(&integration).ready.pop_first() else { break };
-                let Some(record) = self.accounts.get(&id) else {
-                    self.lanes.unlist(id);
-                    continue;
-                };
-                // The plan is made anew: what was listed may have been overtaken.
-                let Plan::Do(class_now, deed) = self.plan_of(record, now) else {
-                    self.consider(id, now);
-                    continue;
-                };
-                if !self.lanes.lane(&integration).admits(class_now, deed, now) {
-                    passed.push((class, due, id));
-                    if class_now == Class::Closing || passed.len() > 64 {
-                        break;
-                    }
-                    continue;
-                }
-                self.lanes.unlist(id);
-                if let Some(action) = self.begin(id, deed, now) {
-                    actions.push(action);
-                }
-            }
-            self.lanes.lane(&integration).ready.extend(passed);
-        }
-        actions
-    }
-
-    fn begin(&mut self, id: AccountId, deed: Deed, now: Timestamp) -> Option<Action> {
-        let connector = self.connector.clone();
-        let may_open = self.accounts.get(&id).is_some_and(|record| self.may_open(record));
-        let target = self
-            .accounts
-            .get(&id)
-            .and_then(|record| self.integrations.get(&record.account.integration)?.target.clone());
-        let mut effects = Effects::default();
-        let record = self.edit(id)?;
-        record.target = target.or(record.target.take());
-        if matches!(deed, Deed::Mint | Deed::Converge) && may_open {
-            grant_next(record, now, &mut effects);
-        }
-        let act = act_for(record, deed, &connector, may_open, now);
-        if !act.is_local() {
-            record.intent = Some(Intent { act: deed.word().into(), since: now });
-        }
-        let integration = record.account.integration.clone();
-        self.staged.tell(effects);
-        let ticket = self.lanes.ticket();
-        self.lanes.began(id, &integration, Flight { ticket, act: act.clone() });
-        Some(Action { ticket, integration, account: id, act })
-    }
-
-    pub(super) fn take_answer(&mut self, id: AccountId, ticket: Ticket, answer: Answer, now: Timestamp) {
-        let Some(record) = self.accounts.get(&id) else { return };
-        let integration = record.account.integration.clone();
-        let Some(flight) = self.lanes.landed(id, &integration, ticket) else { return };
-        let reached = reached(&answer);
-        if !flight.act.is_local() {
-            let (high, _) = id.as_uuid().as_u64_pair();
-            let breaker = &mut self.lanes.lane(&integration).breaker;
-            if reached { breaker.reached() } else { breaker.missed(high, now) }
-        }
-        // A deadline that was crossed while the call was under way is crossed before its answer is taken.
-        self.settle(id, now);
-        let policy = self.policy_of(&integration);
-        let mut effects = Effects::default();
-        let minted = matches!((&flight.act, &answer), (Act::Mint { .. }, Answer::Minted { .. }));
-        let Some(record) = self.edit(id) else { return };
-        let outcome = answer::take(record, &flight.act, answer, policy, now, &mut effects);
-        if minted {
-            self.lanes.clear_at_hand.insert(id);
-        }
-        self.staged.tell(effects);
-        match outcome {
-            Outcome::Done => {
-                self.lanes.tries.remove(&id);
-                if flight.act.closes() && self.lanes.unrecorded.remove(&id) {
-                    self.staged.recorded(id);
-                }
-            }
-            Outcome::Again(failure) => {
-                let deed = deed_of(&flight.act);
-                let count = self
-                    .lanes
-                    .tries
-                    .get(&id)
-                    .filter(|tries| tries.deed == deed)
-                    .map_or(0, |tries| tries.count)
-                    + 1;
-                let next = retry::due(id, count, &failure, now);
-                self.lanes.tries.insert(id, Tries { deed, count, next });
-            }
-        }
-        self.prune(id);
-        self.consider(id, now);
-        self.retire_if_empty(&integration, now);
-    }
-
-    fn policy_of(&self, integration: &model::IntegrationId) -> model::Policy {
+    pub(super) fn policy_of(&self, integration: &model::IntegrationId) -> model::Policy {
         let own = self
             .integrations
             .get(integration)
@@ -305,123 +208,37 @@ impl Book {
 
     /// Whatever this account is to do, it does it again only after a pause: its last answer could not be kept.
     pub(super) fn slow_down(&mut self, id: AccountId, now: Timestamp) {
-        if let Some(tries) = self.lanes.tries.get_mut(&id) {
-            tries.next = tries.next.max(now.plus(UNWRITTEN_PAUSE));
-        } else if let Some(record) = self.accounts.get(&id)
-            && let Plan::Do(_, deed) = self.plan_of(record, now)
-        {
-            self.lanes.tries.insert(id, Tries { deed, count: 1, next: now.plus(UNWRITTEN_PAUSE) });
+        let Some(record) = self.accounts.get(&id) else { return };
+        let Plan::Do(_, deed) = self.plan_of(record, now) else { return };
+        let known = self.lanes.tries.get(&id).filter(|tries| tries.deed == deed).copied();
+        let tries = known.unwrap_or(Tries { deed, count: 1, next: now });
+        self.lanes.tries.insert(id, Tries { next: tries.next.max(now.plus(UNWRITTEN_PAUSE)), ..tries });
+    }
+
+    /// Closing that was overdue at the start begins over a while, not at once: the more of it a target has,
+    /// the longer that is, and never longer than [`SPREAD_AT_MOST`].
+    pub(super) fn spread(&mut self, now: Timestamp) {
+        let mut of_target = std::collections::BTreeMap::<_, Vec<AccountId>>::new();
+        for (id, integration, class) in self.lanes.waiting() {
+            if class == Class::Closing {
+                of_target.entry(integration.clone()).or_default().push(id);
+            }
+        }
+        let at_once = usize::try_from(SLOTS).unwrap_or(usize::MAX);
+        for ids in of_target.into_values().filter(|ids| ids.len() > at_once) {
+            let long = i64::try_from(ids.len()).unwrap_or(i64::MAX).saturating_mul(SPREAD_EACH_MS);
+            let window = model::Span::from_millis(long.min(SPREAD_AT_MOST.as_millis()));
+            for id in ids {
+                let Some(record) = self.accounts.get(&id) else { continue };
+                let Plan::Do(_, deed) = self.plan_of(record, now) else { continue };
+                let next = now.plus(retry::spread(id, window));
+                self.lanes.tries.insert(id, Tries { deed, count: 0, next });
+                self.consider(id, now);
+            }
         }
     }
 }
 
 const fn verdict(state: &AccessState) -> Option<model::Verdict> {
     if let AccessState::Ended { verdict, .. } = state { Some(*verdict) } else { None }
-}
-
-/// The next order to be completed begins: accepted becomes granting.
-fn grant_next(record: &mut AccountRecord, now: Timestamp, effects: &mut Effects) {
-    let Some(candidate) = record.candidate(now).map(|access| access.id.clone()) else { return };
-    if let Some(access) = record.accesses.get_mut(&candidate)
-        && matches!(access.state, AccessState::Accepted { .. })
-    {
-        access.state = AccessState::Granting { since: now };
-        if let Some(access) = record.accesses.get(&candidate) {
-            effects.access(record, access, None, now);
-        }
-    }
-}
-
-fn act_for(
-    record: &mut AccountRecord,
-    deed: Deed,
-    connector: &model::ConnectorId,
-    may_open: bool,
-    now: Timestamp,
-) -> Act {
-    if matches!(deed, Deed::Open | Deed::Converge | Deed::Close | Deed::Rotate) {
-        record.mark = record.mark.next();
-    }
-    let account = record.account.clone();
-    let expires = record.until(now).map(|until| until.plus(GRACE));
-    match deed {
-        Deed::Mint => {
-            if matches!(record.phase, Phase::Absent | Phase::Suspended) && record.candidate(now).is_some() {
-                record.phase = Phase::Opening;
-            }
-            let access = record
-                .candidate(now)
-                .or_else(|| record.living(now).next())
-                .filter(|_| matches!(record.phase, Phase::Opening | Phase::Open))
-                .map(|access| access.id.clone());
-            Act::Mint {
-                generation: record.generation.next(),
-                access,
-                grantee: record.account.grantee.clone(),
-                key: record.key.clone(),
-            }
-        }
-        Deed::Open => Act::Open {
-            mark: record.mark_draft(connector, now),
-            wanted: record.goal(may_open, now),
-            generation: record.generation,
-            verifier: record.credential.as_ref().and_then(|credential| credential.verifier.clone()),
-            account,
-            expires,
-        },
-        Deed::Converge => {
-            let wanted = record.goal(may_open, now);
-            let shrinks = record.ending().next().is_some() || !record.held.within(&wanted);
-            Act::Converge { mark: record.mark_draft(connector, now), wanted, shrinks, account, expires }
-        }
-        Deed::Close => {
-            record.phase = Phase::Closing;
-            let mut mark = record.mark_draft(connector, now);
-            mark.last_revoked = Some(now);
-            Act::Close { mark, account }
-        }
-        Deed::Rotate => Act::Rotate {
-            mark: record.mark_draft(connector, now),
-            generation: record.generation,
-            verifier: record.credential.as_ref().and_then(|credential| credential.verifier.clone()),
-            account,
-        },
-        Deed::Delete => {
-            record.phase = Phase::Deleting;
-            Act::Delete { account }
-        }
-    }
-}
-
-const fn deed_of(act: &Act) -> Deed {
-    match act {
-        Act::Mint { .. } => Deed::Mint,
-        Act::Open { .. } => Deed::Open,
-        Act::Converge { .. } | Act::Observe { .. } => Deed::Converge,
-        Act::Close { .. } => Deed::Close,
-        Act::Rotate { .. } => Deed::Rotate,
-        Act::Delete { .. } => Deed::Delete,
-    }
-}
-
-/// Whether the target itself answered, whatever it said.
-fn reached(answer: &Answer) -> bool {
-    use model::Code;
-    let missed = |failure: &model::Failure| {
-        [
-            Code::UNREACHABLE,
-            Code::TIMED_OUT,
-            Code::TLS_REFUSED,
-            Code::LOGIN_REFUSED,
-            Code::SECRET_MISSING,
-            Code::SECRET_DENIED,
-            Code::SECRET_STORE_UNREACHABLE,
-        ]
-        .contains(&failure.code)
-    };
-    match answer {
-        Answer::Failed(failure) => !missed(failure),
-        Answer::Closed(climb) => climb.observed.as_ref().err().is_none_or(|failure| !missed(failure)),
-        Answer::Minted { .. } | Answer::Done { .. } | Answer::Deleted { .. } | Answer::Observed(_) => true,
-    }
 }

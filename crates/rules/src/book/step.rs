@@ -8,12 +8,15 @@ use model::{AccessId, AccountId, BatchId, CloseOnly, Durable, IntegrationId, Pos
 
 use super::{Book, IntegrationRecord, Meta, Tombstone};
 use crate::account::AccountRecord;
-use crate::action::Action;
+use crate::action::{Act, Action};
 use crate::effects::{Effects, Tale};
 use crate::report::Report;
 
 /// At most this many actions come out of one step, so that one batch stays small.
 const ACTIONS: usize = 512;
+
+/// Debug builds check a book of up to this many accounts before each step; a larger one would be slow.
+const CHECKED: usize = 256;
 
 /// What was changed and not yet written, with what it was before.
 #[derive(Debug, Default)]
@@ -25,6 +28,8 @@ pub(super) struct Staged {
     tales: Vec<Tale>,
     committed: Option<Position>,
     last_report: Option<Position>,
+    /// The standing that was judged.
+    pub(super) judged: Option<crate::order::Standing>,
     /// Accounts whose close, begun without a journal, is written down with this.
     recorded: Vec<AccountId>,
     /// Something happened that must be written even if no row changed.
@@ -98,6 +103,8 @@ impl Book {
         self.lanes.unlist(id);
         self.lanes.tries.remove(&id);
         self.lanes.clear_at_hand.remove(&id);
+        self.lanes.doubted.remove(&id);
+        self.tampered.remove(&id);
     }
 
     pub(super) fn edit_integration(&mut self, id: &IntegrationId) -> Option<&mut IntegrationRecord> {
@@ -140,6 +147,9 @@ impl Book {
     /// At most one step may be under way: keep or drop it before the next.
     pub fn poll_step(&mut self) -> Option<Step> {
         let now = self.now();
+        if cfg!(debug_assertions) && self.accounts.len() <= CHECKED {
+            debug_assert_eq!(crate::invariant::check(self), Ok(()), "an invariant of the book is broken");
+        }
         let actions = self.start_ready(ACTIONS, now);
         if !self.staged.dirty && actions.is_empty() {
             return None;
@@ -218,6 +228,7 @@ impl Book {
     }
 
     /// Undoes a step that was surely not written, and returns the closing that may go on all the same.
+    /// Orders of the step count as never taken: ask again for those after [`Self::cursor`].
     pub fn drop_unwritten(&mut self, step: Step, proof: &CloseOnly, now: Timestamp) -> Vec<Action> {
         let Step { pending, staged, .. } = step;
         self.close_only = Some(proof.reason().into());
@@ -233,23 +244,47 @@ impl Book {
         if let Some(before) = staged.last_report {
             self.last_report = before;
         }
+        // What was learnt from surveys and standings may have been in what is undone: it is asked again.
+        self.surveyed.clear();
+        self.stood = false;
+        self.standing = self.standing.take().or(staged.judged);
         let touched: Vec<AccountId> = staged.accounts.keys().copied().collect();
         for (id, before) in staged.accounts {
             self.restore_account(id, before);
         }
-        let (closing, other): (Vec<_>, Vec<_>) =
-            pending.actions.into_iter().partition(|action| action.act.closes());
+        let (going, other): (Vec<_>, Vec<_>) =
+            pending.actions.into_iter().partition(|action| self.only_takes_away(action));
         self.lanes.unrecorded.extend(staged.recorded);
-        self.lanes.unrecorded.extend(closing.iter().map(|action| action.account));
+        let closing = going.iter().filter(|action| action.act.closes());
+        self.lanes.unrecorded.extend(closing.map(|action| action.account));
         for action in other {
-            self.lanes.never_sent(action.account, &action.integration, action.ticket);
+            self.lanes.never_sent(action.account, action.ticket);
         }
         for id in touched {
+            // The clear text belongs to a generation that is forgotten again.
+            self.lanes.clear_at_hand.remove(&id);
             // What was answered and could not be written down is asked again, without haste.
             self.slow_down(id, now);
             self.consider(id, now);
         }
-        closing
+        going
+    }
+
+    /// Whether an action may go out without a journal: the ladder, or converging to less than is remembered
+    /// to be held, where others live on in the account.
+    fn only_takes_away(&self, action: &Action) -> bool {
+        match &action.act {
+            Act::Close { .. } => true,
+            Act::Converge { wanted, shrinks: true, .. } => {
+                self.accounts.get(&action.account).is_some_and(|record| wanted.within(&record.held))
+            }
+            Act::Converge { .. }
+            | Act::Mint { .. }
+            | Act::Open { .. }
+            | Act::Rotate { .. }
+            | Act::Delete { .. }
+            | Act::Observe { .. } => false,
+        }
     }
 
     fn restore_account(&mut self, id: AccountId, before: Option<AccountRecord>) {

@@ -2,49 +2,19 @@
 //! it is becomes a duty to close; what is not remembered at all is held to its mark's deadlines and never
 //! opened.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use model::mark::Mark;
 use model::{
-    Access, AccessId, AccessState, Account, AccountId, Code, IntegrationId, Login, MarkState, Observed,
-    Ownership, Phase, Revision, Sighting, TargetIdentity, Timestamp,
+    Access, AccessId, AccessState, Account, AccountId, Code, EntitlementSet, IntegrationId, Login, MarkState,
+    Observed, Ownership, Phase, Revision, Sighting, Timestamp,
 };
 
 use super::Book;
 use crate::account::AccountRecord;
-use crate::answer;
 use crate::effects::Effects;
 
 impl Book {
-    pub(super) fn take_identity(
-        &mut self,
-        integration: &IntegrationId,
-        identity: TargetIdentity,
-        now: Timestamp,
-    ) {
-        let known = self.integrations.get(integration).map(|found| found.target.clone());
-        match known {
-            Some(None) => {
-                if let Some(record) = self.edit_integration(integration) {
-                    record.target = Some(identity);
-                }
-            }
-            Some(Some(known)) if known != identity => {
-                let mut effects = Effects::default();
-                let detail = format!(
-                    "integration `{integration}` answers as `{}` and was `{}`: if it was replaced on purpose, pause it, \
-                     look, and apply the integration again",
-                    identity.0, known.0
-                );
-                effects.alarm(Some(integration), Code::TARGET_REPLACED, detail, now);
-                self.staged.tell(effects);
-                if let Some(record) = self.edit_integration(integration) {
-                    record.paused = true;
-                    record.target = Some(identity);
-                }
-            }
-            _ => {}
-        }
-    }
-
     pub(super) fn take_survey(
         &mut self,
         integration: &IntegrationId,
@@ -52,66 +22,129 @@ impl Book {
         complete: bool,
         now: Timestamp,
     ) {
+        let replaced = self.integrations.get(integration).is_some_and(|found| found.replaced.is_some());
+        if replaced {
+            // Another target's accounts say nothing about those of the known one.
+            return;
+        }
+        let mut met = BTreeSet::new();
         for Sighting { found } in sightings {
             let MarkState::Valid(mark) = found.mark.clone() else {
                 // Forged, copied or foreign: never acted on. A known account is met by its immutable id.
-                self.meet_by_id(integration, found, now);
+                met.extend(self.meet_by_id(integration, found, now));
                 continue;
             };
             if mark.draft.connector != self.connector || mark.draft.integration != *integration {
                 continue;
             }
             let id = mark.draft.account;
+            met.insert(id);
+            self.tampered.remove(&id);
             match self.accounts.get(&id) {
                 Some(record) => {
-                    if mark.draft.revision > record.mark && !self.lanes.flights.contains_key(&id) {
+                    let begun_unrecorded = self.lanes.unrecorded.contains(&id);
+                    if mark.draft.revision > record.mark
+                        && !begun_unrecorded
+                        && !self.lanes.flights.contains_key(&id)
+                    {
                         self.reconcile(now);
                     }
-                    self.see(id, Observed { target_time: None, account: Some(Box::new(found)) }, now);
+                    self.see(id, &mark, found, now);
                 }
                 None => self.rebuild(&mark, found, now),
             }
         }
         if complete {
+            self.miss(integration, &met, now);
             self.surveyed.insert(integration.clone());
             self.try_end_reconciling(now);
         }
     }
 
     /// An account whose mark was removed or altered is still ours by its immutable id: a tamper alarm.
-    fn meet_by_id(&mut self, integration: &IntegrationId, found: model::observed::Present, now: Timestamp) {
+    fn meet_by_id(
+        &mut self,
+        integration: &IntegrationId,
+        found: model::observed::Present,
+        now: Timestamp,
+    ) -> Option<AccountId> {
         let known = self.accounts.values().find(|record| {
             record.account.integration == *integration
                 && record.account.immutable.as_ref() == Some(&found.immutable)
         });
-        let Some(record) = known else { return };
+        let record = known?;
         let id = record.account.id;
-        let mut effects = Effects::default();
-        effects.alarm(
-            Some(integration),
-            Code::ACCOUNT_TAMPERED,
-            format!(
-                "the mark of account {} was removed or altered; it will be closed all the same",
-                record.account.name
-            ),
-            now,
-        );
-        self.staged.tell(effects);
-        self.see(id, Observed { target_time: None, account: Some(Box::new(found)) }, now);
+        let name = record.account.name.clone();
+        if self.tampered.insert(id) {
+            let mut effects = Effects::default();
+            effects.alarm(
+                Some(integration),
+                Code::ACCOUNT_TAMPERED,
+                format!("the mark of account {name} was removed or altered; it will be closed all the same"),
+                now,
+            );
+            self.staged.tell(effects);
+        }
+        if !self.is_as_remembered(id, &found) {
+            self.doubt(id, now);
+        }
+        Some(id)
     }
 
-    fn see(&mut self, id: AccountId, observed: Observed, now: Timestamp) {
+    /// Accounts that should be there and that a whole survey did not come across are looked for.
+    fn miss(&mut self, integration: &IntegrationId, met: &BTreeSet<AccountId>, now: Timestamp) {
+        let missed: Vec<_> = self
+            .accounts
+            .values()
+            .filter(|record| {
+                record.account.integration == *integration
+                    && matches!(record.phase, Phase::Open | Phase::Suspended)
+                    && !met.contains(&record.account.id)
+            })
+            .map(|record| record.account.id)
+            .collect();
+        for id in missed {
+            self.doubt(id, now);
+        }
+    }
+
+    /// A sighting is as old as its survey: what it tells against memory is read afresh before it counts.
+    fn doubt(&mut self, id: AccountId, now: Timestamp) {
+        if !self.lanes.flights.contains_key(&id) {
+            self.lanes.doubted.insert(id);
+            self.consider(id, now);
+        }
+    }
+
+    fn is_as_remembered(&self, id: AccountId, found: &model::observed::Present) -> bool {
+        let Some(record) = self.accounts.get(&id) else { return false };
+        let held = record.ours(&found.entitlements) == record.held;
+        let shut = found.login == Login::Shut && found.excess.is_empty() && found.sessions == 0;
+        match record.phase {
+            Phase::Open => record.is_borrowed() && held || found.login != Login::Shut && held,
+            Phase::Suspended | Phase::Deleting => shut && held,
+            Phase::Absent => false,
+            // What is under way ends with a read-back of its own.
+            Phase::Opening | Phase::Closing => true,
+        }
+    }
+
+    fn see(&mut self, id: AccountId, mark: &Mark, found: model::observed::Present, now: Timestamp) {
         if self.lanes.flights.contains_key(&id) {
             // What is under way ends with a read-back of its own, which is later than this.
             return;
         }
-        let mut effects = Effects::default();
+        let as_remembered = self.is_as_remembered(id, &found);
         if let Some(record) = self.edit(id) {
-            adopt(record, &observed, now);
-            answer::seen(record, &observed, now, &mut effects);
+            record.mark = record.mark.max(mark.draft.revision);
+            if adopt(record, mark, &found, now) {
+                self.consider(id, now);
+                return;
+            }
         }
-        self.staged.tell(effects);
-        self.consider(id, now);
+        if !as_remembered {
+            self.doubt(id, now);
+        }
     }
 
     /// An account with our mark that nobody here remembers: a duty to close, at the mark's deadline.
@@ -128,50 +161,75 @@ impl Book {
         };
         let mut record = AccountRecord::new(account, model::GranteeKey(String::new()), now);
         record.mark = mark.draft.revision;
-        record.marked_until = mark.draft.until;
         record.last_revoked = mark.draft.last_revoked;
         record.held = found.entitlements.clone();
         record.target = Some(mark.target.clone());
         record.phase = Phase::Closing;
-        let observed = Observed { target_time: None, account: Some(Box::new(found)) };
-        if let Some(until) = mark.draft.until.filter(|until| *until > now && !observed.is_closed())
-            && let Ok(access) = AccessId::parse(format!("mark-{id}"))
-        {
-            // Held, not wanted: it keeps what it has until the mark's deadline and gets nothing back.
-            record.phase = Phase::Open;
-            let entitlements = record.held.clone();
-            record.accesses.insert(
-                access.clone(),
-                Access {
-                    id: access.clone(),
-                    revision: Revision::default(),
-                    entitlements,
-                    from: Timestamp::ZERO,
-                    until,
-                    ordered: None,
-                    state: AccessState::Interrupted { since: now },
-                },
+        let expected = self.meta.reconciling || !self.current;
+        if !expected {
+            let mut effects = Effects::default();
+            let detail = format!(
+                "account {} carries our mark and nobody here remembers it: it is held to its mark's deadlines and closed",
+                record.account.name
             );
-            self.by_access.insert(access, id);
+            effects.alarm(Some(&mark.draft.integration), Code::ACCOUNT_UNREMEMBERED, detail, now);
+            self.staged.tell(effects);
+        }
+        let observed = Observed { target_time: None, account: Some(Box::new(found)) };
+        if !observed.is_closed() {
+            for (n, (until, entitlements)) in duties(mark, &record.held, now).into_iter().enumerate() {
+                let Ok(access) = AccessId::parse(format!("mark-{id}-{n}")) else { continue };
+                // Held, not wanted: it keeps what it has until the mark's deadline and gets nothing back.
+                record.phase = Phase::Open;
+                record.accesses.insert(
+                    access.clone(),
+                    Access {
+                        id: access.clone(),
+                        revision: Revision::default(),
+                        entitlements,
+                        from: Timestamp::ZERO,
+                        until,
+                        ordered: None,
+                        state: AccessState::Interrupted { since: now },
+                    },
+                );
+                self.by_access.insert(access, id);
+            }
+            record.marked(&mark.draft);
         }
         self.add_account(record);
         self.consider(id, now);
     }
 }
 
+/// What a mark says is wanted still, by deadline. Where it had no room for each, its one deadline is all's.
+fn duties(mark: &Mark, held: &EntitlementSet, now: Timestamp) -> BTreeMap<Timestamp, EntitlementSet> {
+    let mut duties = BTreeMap::<_, EntitlementSet>::new();
+    for deadline in &mark.draft.deadlines {
+        duties.entry(deadline.until).or_default().insert(deadline.entitlement.clone());
+    }
+    if let (true, Some(until)) = (duties.is_empty(), mark.draft.until) {
+        duties.insert(until, held.clone());
+    }
+    duties.retain(|until, _| *until > now);
+    duties
+}
+
 /// An order came before the survey that finds its account open: a journal was lost between the two. What is
 /// held already is not taken away first.
-fn adopt(record: &mut AccountRecord, observed: &Observed, now: Timestamp) {
-    let Some(found) = observed.account.as_deref() else { return };
-    let MarkState::Valid(mark) = &found.mark else { return };
-    if record.phase != Phase::Absent || found.login != Login::Open || record.candidate(now).is_none() {
-        return;
+fn adopt(record: &mut AccountRecord, mark: &Mark, found: &model::observed::Present, now: Timestamp) -> bool {
+    if record.phase != Phase::Absent
+        || record.is_borrowed()
+        || found.login != Login::Open
+        || record.candidate(now).is_none()
+    {
+        return false;
     }
     record.phase = Phase::Open;
     record.account.name = found.name.clone();
     record.account.immutable = Some(found.immutable.clone());
     record.held = found.entitlements.clone();
-    record.marked_until = mark.draft.until;
+    record.marked(&mark.draft);
     for access in record.accesses.values_mut() {
         let begun = access.from <= now && now < access.until;
         if matches!(access.state, AccessState::Accepted { .. })
@@ -181,4 +239,5 @@ fn adopt(record: &mut AccountRecord, observed: &Observed, now: Timestamp) {
             access.state = AccessState::Granting { since: now };
         }
     }
+    true
 }

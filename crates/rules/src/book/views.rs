@@ -1,6 +1,6 @@
 //! What others may see of the book, without changing it.
 
-use model::{AccountId, Code, IntegrationId, Position, Timestamp};
+use model::{AccountId, Code, IntegrationId, Phase, Position, Timestamp};
 
 use super::{Book, IntegrationRecord, Meta};
 use crate::account::AccountRecord;
@@ -33,6 +33,34 @@ impl Book {
     /// Returns one account's record.
     pub fn account(&self, id: AccountId) -> Option<&AccountRecord> {
         self.accounts.get(&id)
+    }
+
+    /// Says what is wrong with how an account is listed: whoever is being ended or opened is under way, waits
+    /// for a slot, or waits for a time.
+    pub(crate) fn listing_fault(&self, record: &AccountRecord) -> Option<&'static str> {
+        let id = record.account.id;
+        let timed = !record.accesses.is_empty() || matches!(record.phase, Phase::Opening | Phase::Closing);
+        let under_way = self.lanes.flights.contains_key(&id);
+        if under_way && self.lanes.is_listed(id) {
+            return Some("is under way and listed to begin, too");
+        }
+        let indexed = record.accesses.keys().all(|access| self.by_access.get(access) == Some(&id));
+        if !indexed {
+            return Some("has an access that cannot be found by its id");
+        }
+        (timed && !under_way && !self.lanes.is_listed(id)).then_some("has something to do and is forgotten")
+    }
+
+    /// Says what is wrong with the indices and lists of the whole book.
+    pub(crate) fn index_fault(&self) -> Option<String> {
+        let accesses: usize = self.accounts.values().map(|record| record.accesses.len()).sum();
+        if accesses != self.by_access.len() {
+            return Some("an access belongs to no account, or to two".into());
+        }
+        if let Some(id) = self.by_access.keys().find(|id| self.tombstones.contains_key(*id)) {
+            return Some(format!("access {id} lives and has ended"));
+        }
+        self.lanes.fault()
     }
 
     /// Returns every integration, retired ones included.

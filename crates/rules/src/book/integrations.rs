@@ -1,0 +1,159 @@
+//! Integrations: put, paused, found to be another one, retired.
+
+use model::{AccountId, Code, EndReason, Integration, IntegrationId, Lifecycle, TargetIdentity, Timestamp};
+
+use super::orders::Refusal;
+use super::{Book, ChainHead, IntegrationRecord};
+use crate::account::AccountRecord;
+use crate::action::{Act, Answer};
+use crate::effects::Effects;
+use crate::report::Report;
+
+impl Book {
+    pub(super) fn take_identity(
+        &mut self,
+        integration: &IntegrationId,
+        identity: TargetIdentity,
+        now: Timestamp,
+    ) {
+        let Some(found) = self.integrations.get(integration) else { return };
+        let replaced = match &found.target {
+            None => {
+                if let Some(record) = self.edit_integration(integration) {
+                    record.target = Some(identity);
+                }
+                return;
+            }
+            Some(known) => (*known != identity).then(|| (known.clone(), identity)),
+        };
+        if found.replaced.as_ref() == replaced.as_ref().map(|(_, other)| other) {
+            return;
+        }
+        if let Some((known, other)) = &replaced {
+            let mut effects = Effects::default();
+            let detail = format!(
+                "integration `{integration}` answers as `{}` and was `{}`: nothing opens there and nothing that is \
+                 missing there counts as ended; mend its address, or resume the integration if the target was \
+                 replaced on purpose",
+                other.0, known.0
+            );
+            effects.alarm(Some(integration), Code::TARGET_REPLACED, detail, now);
+            self.staged.tell(effects);
+        }
+        if let Some(record) = self.edit_integration(integration) {
+            record.replaced = replaced.map(|(_, other)| other);
+        }
+        self.reconsider_integration(integration, now);
+    }
+
+    /// What another target than the known one answered proves nothing about the known one.
+    pub(super) fn of_another_target(&self, integration: &IntegrationId, act: &Act, answer: Answer) -> Answer {
+        let replaced = self.integrations.get(integration).is_some_and(|found| found.replaced.is_some());
+        if !replaced || act.is_local() || matches!(answer, Answer::Failed(_)) {
+            return answer;
+        }
+        let detail = "another target answers in its place: mend its address, or resume the integration";
+        let failure =
+            model::Failure::unknown(Code::TARGET_REPLACED, detail).with_retry(model::Retry::NeedsHuman);
+        Answer::Failed(failure)
+    }
+
+    pub(super) fn put(&mut self, integration: Integration, now: Timestamp) -> Result<(), Refusal> {
+        let id = integration.id.clone();
+        match self.edit_integration(&id) {
+            Some(record) if record.integration.revision >= integration.revision && !record.retired => {
+                return Ok(());
+            }
+            Some(record) => {
+                record.integration = integration;
+                record.retired = false;
+            }
+            None => self.put_integration(IntegrationRecord {
+                integration,
+                paused: false,
+                target: None,
+                replaced: None,
+                chain: ChainHead::default(),
+                retired: false,
+            }),
+        }
+        self.reconsider_integration(&id, now);
+        Ok(())
+    }
+
+    pub(super) fn retire(&mut self, id: &IntegrationId, now: Timestamp) -> Result<(), Refusal> {
+        let Some(record) = self.edit_integration(id) else {
+            return Err(Refusal::new(
+                None,
+                Code::INTEGRATION_MISSING,
+                format!("there is no integration `{id}` to retire"),
+            ));
+        };
+        record.integration.lifecycle = Lifecycle::Retiring;
+        let accounts: Vec<AccountId> = self.accounts_of(id);
+        for account in accounts {
+            self.close_account(account, &EndReason::IntegrationRetired, now);
+        }
+        self.retire_if_empty(id, now);
+        Ok(())
+    }
+
+    /// An operator stopped waiting for its close: it is still tried, and holds nothing up.
+    fn is_let_go(&self, id: AccountId) -> bool {
+        self.accounts.get(&id).is_some_and(|record| record.canceled && record.accesses.is_empty())
+    }
+
+    /// A retiring integration without accounts is told as retired; the shell then removes what is shared.
+    pub(super) fn retire_if_empty(&mut self, id: &IntegrationId, now: Timestamp) {
+        let retiring = self
+            .integrations
+            .get(id)
+            .is_some_and(|found| found.integration.lifecycle == Lifecycle::Retiring && !found.retired);
+        let held_up = || self.accounts_of(id).iter().any(|id| !self.is_let_go(*id));
+        if retiring && !held_up() {
+            if let Some(record) = self.edit_integration(id) {
+                record.retired = true;
+            }
+            self.staged.report(Report::IntegrationRetired { integration: id.clone(), at: now });
+        }
+    }
+
+    pub(super) fn accounts_of(&self, integration: &IntegrationId) -> Vec<AccountId> {
+        let of = |record: &&AccountRecord| record.account.integration == *integration;
+        self.accounts.values().filter(of).map(|record| record.account.id).collect()
+    }
+
+    pub(super) fn reconsider_integration(&mut self, integration: &IntegrationId, now: Timestamp) {
+        for account in self.accounts_of(integration) {
+            self.consider(account, now);
+        }
+    }
+
+    pub(super) fn pause(
+        &mut self,
+        integration: Option<IntegrationId>,
+        paused: bool,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        match integration {
+            None => {
+                self.edit_meta().paused = paused;
+                self.reconsider_all(now);
+            }
+            Some(id) => match self.edit_integration(&id) {
+                Some(record) => {
+                    record.paused = paused;
+                    if !paused && let Some(other) = record.replaced.take() {
+                        record.target = Some(other);
+                    }
+                    self.reconsider_integration(&id, now);
+                }
+                None => {
+                    let detail = format!("there is no integration `{id}`");
+                    return Err(Refusal::new(None, Code::INTEGRATION_MISSING, detail));
+                }
+            },
+        }
+        Ok(())
+    }
+}
