@@ -1,13 +1,13 @@
 //! The agent as a process: its own folder with configuration, token, identity, journal and admin secrets.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use model::Secret;
-use serde_json::json;
+use serde_json::{Value, json};
 use services::process::{self, Process, Start};
 use tokio::process::Command;
 
@@ -27,6 +27,7 @@ pub struct Agent {
     /// Started by root as a user without rights.
     without_rights: bool,
     process: Option<Process>,
+    admin: SocketAddr,
     log: Log,
 }
 
@@ -51,37 +52,30 @@ impl Agent {
             folder: folder.to_owned(),
             without_rights: setup.without_rights,
             process: None,
+            admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             log: Log::new(folder.join("agent.log")),
         };
         let token = std::fs::read_to_string(setup.token_file).context("read the connector's token")?;
         crate::private_file(&agent.folder.join("token"), &token)?;
         let authority = agent.folder.join("control-plane.pem");
         std::fs::copy(setup.authority, &authority).context("copy the authority")?;
-        let path = |name: &str| agent.folder.join(name).display().to_string();
         let settings = [
-            ("", "connector", setup.connector.to_owned()),
-            ("", "token_file", path("token")),
-            ("control_plane", "url", format!("https://localhost:{}", setup.plane.port())),
-            ("control_plane", "ca_file", path("control-plane.pem")),
-            ("control_plane", "heartbeat", "1s".into()),
-            ("control_plane", "redial_most", "1s".into()),
-            ("identity", "dir", path("identity")),
-            ("journal", "dir", path("journal")),
-            ("secrets", "file_root", path("secrets")),
-            ("admin", "listen", "127.0.0.1:0".into()),
-            ("log", "level", setup.log_level.to_owned()),
-            ("log", "format", "json".into()),
+            format!("control_plane.ca_file={}", authority.display()),
+            "control_plane.heartbeat=1s".into(),
+            "control_plane.redial_most=1s".into(),
+            format!("secrets.file_root={}", folder.join("secrets").display()),
+            "admin.listen=127.0.0.1:0".into(),
+            format!("log.level={}", setup.log_level),
+            "log.format=json".into(),
         ];
-        let (mut text, mut section) = (String::new(), "");
-        for (of, key, value) in settings {
-            if of != section {
-                section = of;
-                text.push_str(&format!("[{section}]\n"));
-            }
-            text.push_str(&format!("{key} = {}\n", json!(value)));
+        let mut init = Command::new(&agent.program);
+        init.args(["init", "--connector", setup.connector]);
+        init.arg("--url").arg(format!("https://localhost:{}", setup.plane.port()));
+        init.arg("--state").arg(folder).arg("--config").arg(agent.config()).env_clear();
+        for setting in settings {
+            init.arg("--set").arg(setting);
         }
-        crate::private_file(&agent.config(), &text)?;
-        agent.tidegate(["init"]).await?.ok().context("make the agent's identity")?;
+        command::run(init, "", A_COMMAND).await?.ok().context("make the agent's identity")?;
         if agent.without_rights {
             process::hand_over(&agent.folder)?;
         }
@@ -98,7 +92,7 @@ impl Agent {
         Ok(format!("file://{name}"))
     }
 
-    /// Starts it; returns when it says that it is ready.
+    /// Starts it; returns when it says that it has started.
     pub async fn start(&mut self) -> anyhow::Result<()> {
         if self.process.is_some() {
             bail!("this agent runs already");
@@ -112,9 +106,9 @@ impl Agent {
             env: vec![],
             without_rights: self.without_rights,
         })?;
-        clock::until("the agent is ready", READY, async || {
-            if self.log.lines_after(from)?.iter().any(|line| is_ready(line)) {
-                return Ok(Some(()));
+        let admin = clock::until("the agent is started", READY, async || {
+            if let Some(admin) = self.log.lines_after(from)?.iter().find_map(|line| started(line)) {
+                return Ok(Some(admin));
             }
             match process.ended()? {
                 None => Ok(None),
@@ -124,6 +118,7 @@ impl Agent {
             }
         })
         .await?;
+        self.admin = admin.parse().with_context(|| format!("read the admin address {admin:?}"))?;
         self.process = Some(process);
         Ok(())
     }
@@ -173,6 +168,11 @@ impl Agent {
         self.folder.join("identity")
     }
 
+    /// Where its admin endpoints are while it runs.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// Its process id while it runs.
     pub fn pid(&self) -> Option<u32> {
         self.process.as_ref().map(Process::pid)
@@ -184,11 +184,14 @@ impl Agent {
     }
 }
 
-/// The log's line that says that the agent works.
-fn is_ready(line: &str) -> bool {
-    let value: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
-    let message = value.pointer("/fields/message").or_else(|| value.pointer("/message"));
-    message.and_then(serde_json::Value::as_str) == Some("Ready")
+/// The admin address in the log's line that says that the agent has started.
+fn started(line: &str) -> Option<String> {
+    let value: Value = serde_json::from_str(line).ok()?;
+    let fields = value.get("fields").unwrap_or(&value);
+    if fields.get("message")?.as_str()? != "Agent started" {
+        return None;
+    }
+    fields.get("admin")?.as_str().map(str::to_owned)
 }
 
 /// A program's place that a user without rights can reach: another name for it, beside what is theirs.

@@ -15,7 +15,9 @@ pub mod programs;
 pub mod proxy;
 pub mod psql;
 pub mod random;
+pub mod session;
 pub mod shop;
+pub mod story;
 pub mod world;
 
 use std::fs::DirBuilder;

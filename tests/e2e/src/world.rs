@@ -24,6 +24,7 @@ use crate::proxy::Proxy;
 use crate::{random, shop};
 
 pub use asking::{Access, Credential};
+pub use reading::Standing;
 
 /// The connector of every world.
 pub const CONNECTOR: &str = "harbour-1";

@@ -5,12 +5,20 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::World;
-use crate::clock;
+use crate::{clock, shop};
+
+/// The role that only says whose an account is: it has no right, and is in no role that has one.
+const POWERLESS: &str = "exists (
+    select from pg_roles common where common.oid = m.roleid and common.rolname = 'tidegate_managed'
+        and not (common.rolcanlogin or common.rolsuper or common.rolcreaterole or common.rolcreatedb or common.rolreplication or common.rolbypassrls)
+        and not exists (select from pg_auth_members above where above.member = common.oid)
+        and not exists (select from pg_shdepend d where d.refclassid = 'pg_authid'::regclass and d.refobjid = common.oid))";
 
 /// An account as the target has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     pub can_login: bool,
+    /// Roles that it is in, but for the powerless one of all accounts.
     pub memberships: u64,
     pub sessions: u64,
     pub prepared: u64,
@@ -31,7 +39,7 @@ impl World {
         let name = account.replace('\'', "''");
         let query = format!(
             "select r.rolcanlogin::int,
-                    (select count(*) from pg_auth_members m where m.member = r.oid),
+                    (select count(*) from pg_auth_members m where m.member = r.oid and not {POWERLESS}),
                     (select count(*) from pg_stat_activity a where a.usesysid = r.oid),
                     (select count(*) from pg_prepared_xacts p where p.owner = r.rolname),
                     (select count(*) from pg_shdepend d where d.refclassid = 'pg_authid'::regclass and d.refobjid = r.oid)
@@ -67,10 +75,11 @@ impl World {
         seen.with_context(|| format!("the target has {last:?}"))
     }
 
-    /// Every account of this product on the target, by name.
+    /// Everybody who can log in at the target and could not before the story, by name.
     pub fn accounts(&self) -> anyhow::Result<Vec<String>> {
-        let query = "select rolname from pg_roles where rolname like 'tg\\_%' and rolcanlogin order by 1";
+        let query = "select rolname from pg_roles where rolcanlogin order by 1";
         let rows = tokio::task::block_in_place(|| self.target.psql("postgres", query))?;
-        Ok(rows.lines().map(str::to_owned).collect())
+        let own = [self.target.superuser(), shop::ADMIN];
+        Ok(rows.lines().filter(|name| !own.contains(name)).map(str::to_owned).collect())
     }
 }
