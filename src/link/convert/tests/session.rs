@@ -5,8 +5,9 @@ use prost_types::{Duration, Timestamp as WireTime};
 use proto::v1;
 
 use super::{at, incarnation};
+use crate::link::convert::words::span;
 use crate::link::convert::{
-    Cursor, Fault, ack, control_heartbeat, cursor, goodbye, span, standing_page, time, welcome,
+    Cursor, Fault, ack, control_heartbeat, cursor, goodbye, standing_page, time, welcome,
 };
 
 fn greeting() -> v1::Welcome {
