@@ -7,7 +7,9 @@
 mod perform;
 pub(crate) mod published;
 pub(crate) mod reads;
+mod schedule;
 pub(crate) mod targets;
+mod writing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,19 +17,18 @@ use std::time::Duration;
 
 use journal::identity::IdentityStore;
 use journal::{Journal, JournalFault};
-use model::durable::Batch;
-use model::{BatchId, CloseOnly, ConnectorId, Incarnation, Integration, IntegrationId, Span, Timestamp};
-use rules::book::{Counts, RestoreFault, Step};
+use model::{ConnectorId, Incarnation, Integration, IntegrationId, Span, Timestamp};
+use rules::book::{Counts, RestoreFault};
 use rules::{Action, Book, Input, Order, Source};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::office::Office;
-use perform::{Performed, Performer};
+use perform::{Flight, Performed, Performer};
 use published::{Message, Published};
 use reads::{News, Reading, Sightings};
 use targets::Targets;
@@ -75,16 +76,22 @@ pub(crate) struct Engine {
     incarnation: Incarnation,
     performer: Arc<Performer>,
     calls: JoinSet<Performed>,
+    /// Whose the calls under way are, for those that break off.
+    flights: BTreeMap<Id, Flight>,
     reads: JoinSet<(IntegrationId, Reading)>,
     reading: BTreeSet<(IntegrationId, Reading)>,
     messages: mpsc::Receiver<Message>,
     seen: (mpsc::Sender<Sightings>, mpsc::Receiver<Sightings>),
     shown: watch::Sender<Published>,
     journal_works: bool,
+    /// How often orders may have been lost on their way into the journal.
+    lapses: u64,
     /// Configurations as last saved apart from the journal.
     saved: BTreeMap<IntegrationId, Integration>,
     due: BTreeMap<(IntegrationId, Reading), Timestamp>,
     probes: u64,
+    /// Which integrations there were when reads were planned last.
+    signature: u64,
     /// Retired integrations whose shared remains this process has removed, or tried to.
     cleared: BTreeSet<IntegrationId>,
     /// When accesses were counted last.
@@ -108,15 +115,18 @@ impl Engine {
             incarnation,
             performer,
             calls: JoinSet::new(),
+            flights: BTreeMap::new(),
             reads: JoinSet::new(),
             reading: BTreeSet::new(),
             messages,
             seen: mpsc::channel(64),
             shown,
             journal_works: true,
+            lapses: 0,
             saved: BTreeMap::new(),
             due: BTreeMap::new(),
             probes: 0,
+            signature: 0,
             cleared: BTreeSet::new(),
             counted: Timestamp::ZERO,
             parts,
@@ -142,10 +152,10 @@ impl Engine {
                         self.take(more).await?;
                     }
                 }
-                Some(done) = self.calls.join_next() => {
+                Some(done) = self.calls.join_next_with_id() => {
                     self.performed(done);
                     for _ in 1..TOGETHER {
-                        let Some(more) = self.calls.try_join_next() else { break };
+                        let Some(more) = self.calls.try_join_next_with_id() else { break };
                         self.performed(more);
                     }
                 }
@@ -208,38 +218,16 @@ impl Engine {
         Ok(())
     }
 
-    /// Gives an old copy of the journal a new life, and reads it again.
-    async fn begin_anew(&mut self) -> Result<(), EngineFault> {
-        tracing::warn!(
-            "The journal is an old copy: nothing opens until the control plane and every target have been asked"
-        );
-        self.book.handle(Input::JournalIsOld, self.parts.clock.read());
-        self.settle().await?;
-        self.parts.journal.begin_incarnation(Incarnation::from_uuid(Uuid::new_v4())).await?;
-        self.reload().await?;
-        let now = self.book.now();
-        let ids: Vec<_> = self.live().map(|integration| integration.id.clone()).collect();
-        self.due.extend(ids.into_iter().map(|id| ((id, Reading::Survey), now)));
-        Ok(())
-    }
-
-    async fn reload(&mut self) -> Result<(), EngineFault> {
-        (self.book, self.incarnation) = load(&self.parts).await?;
-        self.journal_works = true;
-        Ok(())
-    }
-
-    fn live(&self) -> impl Iterator<Item = &Integration> {
-        self.book.integrations().filter(|record| !record.retired).map(|record| &record.integration)
-    }
-
-    fn performed(&mut self, done: Result<Performed, tokio::task::JoinError>) {
+    fn performed(&mut self, done: Result<(Id, Performed), JoinError>) {
         let done = match done {
-            Ok(done) => done,
+            Ok((id, done)) => {
+                self.flights.remove(&id);
+                done
+            }
             Err(fault) => {
-                // The action's flight stays open until its integration's next restart; say so loudly.
-                tracing::error!(%fault, "A call on a target broke off: this is a fault of the program, please report it");
-                return;
+                let Some(flight) = self.flights.remove(&fault.id()) else { return };
+                tracing::error!(%fault, account = %flight.account, "A call on a target broke off: this is a fault of the program, please report it");
+                flight.broke_off()
             }
         };
         let reading = self.parts.clock.read();
@@ -261,153 +249,20 @@ impl Engine {
         self.book.handle(Input::Surveyed { integration, sightings, complete }, reading);
     }
 
-    /// Writes what the rules want written and does what it allows, until they have nothing to say.
-    async fn settle(&mut self) -> Result<(), EngineFault> {
-        while let Some(step) = self.book.poll_step() {
-            if !self.write(step).await? {
-                break;
-            }
-        }
-        self.save_snapshot().await;
-        self.plan_reads();
-        let counts = {
-            // Counting walks every account: once a second is enough for people.
-            let shown = self.shown.borrow();
-            let stale = self.book.now().since(self.counted) >= COUNT_EVERY || self.book.now() < self.counted;
-            (!stale).then(|| (shown.counts, shown.next_deadline))
-        };
-        if counts.is_none() {
-            self.counted = self.book.now();
-        }
-        let now = show(&self.book, self.incarnation, self.journal_works, counts);
-        self.shown.send_if_modified(|shown| {
-            let changed = *shown != now;
-            *shown = now;
-            changed
-        });
-        Ok(())
-    }
-
-    /// Returns whether the loop may go on at once.
-    async fn write(&mut self, step: Step) -> Result<bool, EngineFault> {
-        match self.parts.journal.append(step.batch()).await {
-            Ok(proof) => {
-                let actions = self.book.keep(step, &proof).map_err(|_| EngineFault::ForeignProof)?;
-                self.dispatch(actions);
-                Ok(true)
-            }
-            Err(
-                fault @ (JournalFault::NotWritten { .. }
-                | JournalFault::Full { .. }
-                | JournalFault::TooNew { .. }),
-            ) => {
-                if self.journal_works {
-                    tracing::error!(%fault, "The journal cannot be written: only closing goes on");
-                }
-                self.journal_works = false;
-                let proof = CloseOnly::because(fault.to_string());
-                let now = self.book.now();
-                let closing = self.book.drop_unwritten(step, &proof, now);
-                self.dispatch(closing);
-                Ok(false)
-            }
-            // Lost, or not continuing what is there: what is on disk is the truth.
-            Err(fault) => {
-                tracing::warn!(%fault, "The journal is read again");
-                self.reload().await?;
-                Ok(true)
-            }
-        }
-    }
-
-    /// Asks a journal that refused whether it takes an empty batch.
-    async fn try_journal(&mut self) {
-        self.probes += 1;
-        let probe = Batch { id: BatchId(u64::MAX - self.probes), writes: vec![] };
-        match self.parts.journal.append(&probe).await {
-            Ok(_) => {
-                tracing::info!("The journal can be written again");
-                self.journal_works = true;
-                self.book.handle(Input::CloseOnly(None), self.parts.clock.read());
-            }
-            Err(fault) => tracing::debug!(%fault, "The journal still cannot be written"),
-        }
-    }
-
     fn dispatch(&mut self, actions: Vec<Action>) {
         for action in actions {
             let Some(record) = self.book.integration(&action.integration) else { continue };
             let integration = Arc::new(record.integration.clone());
             let performer = Arc::clone(&self.performer);
             tracing::debug!(account = %action.account, integration = %action.integration, action = action.act.word(), "Action begins");
-            self.calls.spawn(performer.perform(action, integration));
+            let flight = Flight {
+                account: action.account,
+                ticket: action.ticket,
+                integration: action.integration.clone(),
+            };
+            let call = self.calls.spawn(performer.perform(action, integration));
+            self.flights.insert(call.id(), flight);
         }
-    }
-
-    /// Keeps the configurations apart from the journal, so that an agent without one can still close.
-    async fn save_snapshot(&mut self) {
-        let live: BTreeMap<_, _> =
-            self.live().map(|integration| (integration.id.clone(), integration.clone())).collect();
-        if live == self.saved {
-            return;
-        }
-        let (identity, snapshot) = (Arc::clone(&self.parts.identity), live.clone());
-        let saved = tokio::task::spawn_blocking(move || identity.save_snapshot(&snapshot)).await;
-        match saved {
-            Ok(Ok(())) => self.saved = live,
-            Ok(Err(fault)) => {
-                tracing::warn!(%fault, "The integrations' configurations could not be saved in the identity")
-            }
-            Err(fault) => {
-                tracing::warn!(%fault, "The integrations' configurations could not be saved in the identity")
-            }
-        }
-    }
-
-    /// Lists what is to be read and when: at once for what is new or changed, then on a schedule.
-    fn plan_reads(&mut self) {
-        let now = self.book.now();
-        let live: Vec<Arc<Integration>> = self.live().map(|found| Arc::new(found.clone())).collect();
-        let known: BTreeSet<_> = live.iter().map(|found| found.id.clone()).collect();
-        self.due.retain(|(id, _), _| known.contains(id));
-        for integration in live {
-            let schedule = [
-                (Reading::Check, CHECK_EVERY),
-                (Reading::Survey, self.parts.survey_every),
-                (Reading::Discover, self.parts.survey_every),
-            ];
-            for (what, every) in schedule {
-                let key = (integration.id.clone(), what);
-                let due = *self.due.entry(key.clone()).or_insert(now);
-                if due > now || self.reading.contains(&key) {
-                    continue;
-                }
-                self.due.insert(key, now.plus(every));
-                self.begin_reading(&integration, what);
-            }
-        }
-        // What is ours and shared goes once the last account is gone; once more after each start, to be sure.
-        let retired: Vec<_> = self
-            .book
-            .integrations()
-            .filter(|record| record.retired && !self.cleared.contains(&record.integration.id))
-            .map(|record| Arc::new(record.integration.clone()))
-            .collect();
-        for integration in retired {
-            self.cleared.insert(integration.id.clone());
-            self.begin_reading(&integration, Reading::Retire);
-        }
-    }
-
-    fn begin_reading(&mut self, integration: &Arc<Integration>, what: Reading) {
-        let key = (integration.id.clone(), what);
-        self.reading.insert(key.clone());
-        let (targets, news) = (Arc::clone(&self.parts.targets), self.parts.news.clone());
-        let (one, seen) = (Arc::clone(integration), self.seen.0.clone());
-        self.reads.spawn(async move {
-            reads::read(targets, one, what, news, seen).await;
-            key
-        });
     }
 
     /// Takes no more orders; finishes or times out the calls under way, and writes what they came to.
@@ -415,7 +270,7 @@ impl Engine {
         self.reads.shutdown().await;
         let reason = "the agent is stopping".to_string();
         self.book.handle(Input::CloseOnly(Some(reason)), self.parts.clock.read());
-        while let Some(done) = self.calls.join_next().await {
+        while let Some(done) = self.calls.join_next_with_id().await {
             self.performed(done);
             while let Some(step) = self.book.poll_step() {
                 // Nothing new is begun: the next start finds what is due.
@@ -483,6 +338,7 @@ fn show(
         effective: book.now(),
         next_deadline,
         standstill: book.standstill(),
+        lapses: 0,
         journal_works,
     }
 }

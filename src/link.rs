@@ -53,6 +53,7 @@ impl Link {
         let mut renewed = false;
         while !stop.is_cancelled() {
             let begun = Instant::now();
+            let journal = self.desk.published.borrow().journal;
             let fault = tokio::select! {
                 () = stop.cancelled() => LinkFault::Stopping,
                 fault = self.once(&mut renewed) => fault,
@@ -66,7 +67,7 @@ impl Link {
                 admin::Link::Down { reason: held, .. } => held.clone_from(&reason),
                 admin::Link::Up { .. } => *link = admin::Link::Down { since, reason: reason.clone() },
             });
-            renewed |= matches!(fault, LinkFault::Anew(_));
+            renewed |= self.desk.published.borrow().journal != journal;
             let asked = if let LinkFault::Goodbye { retry_after, .. } = &fault { *retry_after } else { None };
             let (random, _) = Uuid::new_v4().as_u64_pair();
             let pause = redial.pause(begun.elapsed(), asked, random);

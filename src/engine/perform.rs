@@ -40,6 +40,24 @@ impl Performed {
     }
 }
 
+/// Whose a call under way is.
+#[derive(Debug, Clone)]
+pub(crate) struct Flight {
+    pub(crate) account: AccountId,
+    pub(crate) ticket: Ticket,
+    pub(crate) integration: model::IntegrationId,
+}
+
+impl Flight {
+    /// Returns what a call came to that broke off: nobody knows.
+    pub(crate) fn broke_off(self) -> Performed {
+        let Self { account, ticket, integration } = self;
+        let answer =
+            Answer::Failed(Failure::unknown(Code::DRIVER_FAULT, "the call broke off inside the agent"));
+        Performed { account, ticket, integration, answer, identity: None }
+    }
+}
+
 /// Does actions. Holds the clear text of what was minted for targets that take no verifier, until it is set.
 pub(crate) struct Performer {
     pub(crate) targets: Arc<Targets>,

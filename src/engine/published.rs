@@ -23,6 +23,9 @@ pub(crate) struct Published {
     pub(crate) effective: Timestamp,
     pub(crate) next_deadline: Option<Timestamp>,
     pub(crate) standstill: Option<Standstill>,
+    /// Rises when orders may have been lost on their way into the journal: the session must begin anew, so
+    /// that the control plane sends them again.
+    pub(crate) lapses: u64,
     /// The journal takes writes.
     pub(crate) journal_works: bool,
 }

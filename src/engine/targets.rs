@@ -195,11 +195,11 @@ impl Targets {
         endpoint: &Endpoint,
     ) -> Result<Arc<Fetched>, Failure> {
         let now = self.shop.clock.wall();
+        self.bind(reference, endpoint, now).await?;
         if reference.scheme() == Scheme::Sealed {
             return secrets::sealed::open(reference, &integration.id, endpoint, &self.shop.sealing)
                 .map(Arc::new);
         }
-        self.bind(reference, endpoint, now).await?;
         self.shop.secrets.fetch_for_login(reference, &integration.id, now).await
     }
 

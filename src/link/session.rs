@@ -81,6 +81,7 @@ impl Session<'_> {
         let beat = welcome.heartbeat.as_std();
         let heard = Arc::new(std::sync::Mutex::new(None));
         let writer = Writer {
+            lapses: self.desk.published.borrow().lapses,
             out: out.clone(),
             control_plane: welcome.incarnation,
             journal,
@@ -219,6 +220,9 @@ impl Session<'_> {
             if shown.journal != writer.journal {
                 return Err(LinkFault::Anew("the journal has a new life"));
             }
+            if shown.lapses != writer.lapses {
+                return Err(LinkFault::Anew("orders may have been lost on their way into the journal"));
+            }
             writer.acknowledge(&shown).await?;
             writer.report(self.journal.as_ref(), &shown).await?;
             tokio::select! {
@@ -246,6 +250,7 @@ struct Writer {
     /// Reports are on the wire through here.
     sent: Position,
     acked: Position,
+    lapses: u64,
     heard: Arc<std::sync::Mutex<Option<Timestamp>>>,
 }
 

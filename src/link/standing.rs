@@ -104,8 +104,8 @@ mod tests {
         let access = |id: &str, revision| (AccessId::parse(id).unwrap(), Revision(revision));
         let hex = "88edc21486228399b8513ee5678fd1597d7b895c27c737d3aff2ec529d3ce698";
         let mut digest = [0; 32];
-        for (n, byte) in digest.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&hex[2 * n..2 * n + 2], 16).unwrap();
+        for (byte, pair) in digest.iter_mut().zip(hex.as_bytes().chunks(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
         }
         let page = |page, accesses, last| StandingPage {
             incarnation,

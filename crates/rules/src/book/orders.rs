@@ -29,7 +29,8 @@ impl Book {
     pub(super) fn take_order(&mut self, numbered: NumberedOrder, now: Timestamp) {
         let NumberedOrder { incarnation, position, order } = numbered;
         let taken = self.meta.cursors.get(&incarnation).copied().unwrap_or_default();
-        if position <= taken {
+        // Repeated ones were taken; after a gap, what is missing comes first: the link begins anew.
+        if position != taken.next() {
             return;
         }
         let meta = self.edit_meta();
@@ -58,7 +59,7 @@ impl Book {
     ) {
         let now = self.read_clock(reading);
         let taken = self.meta.cursors.get(&ordered.incarnation).copied().unwrap_or_default();
-        if ordered.position <= taken {
+        if ordered.position != taken.next() {
             return;
         }
         self.edit_meta().cursors.insert(ordered.incarnation, ordered.position);

@@ -1,0 +1,92 @@
+//! What is read from the targets and when, and the configurations that are kept apart from the journal.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+
+use model::Integration;
+
+use super::reads::{self, Reading};
+use super::{CHECK_EVERY, Engine};
+
+impl Engine {
+    pub(super) fn live(&self) -> impl Iterator<Item = &Integration> {
+        self.book.integrations().filter(|record| !record.retired).map(|record| &record.integration)
+    }
+
+    /// Changes when an integration is made, changed or retired.
+    pub(super) fn signature(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for record in self.book.integrations() {
+            let found = &record.integration;
+            (&found.id, found.revision, record.retired).hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
+    /// Keeps the configurations apart from the journal, so that an agent without one can still close.
+    pub(super) async fn save_snapshot(&mut self) {
+        let live: BTreeMap<_, _> =
+            self.live().map(|integration| (integration.id.clone(), integration.clone())).collect();
+        if live == self.saved {
+            return;
+        }
+        let (identity, snapshot) = (Arc::clone(&self.parts.identity), live.clone());
+        let saved = tokio::task::spawn_blocking(move || identity.save_snapshot(&snapshot)).await;
+        match saved {
+            Ok(Ok(())) => self.saved = live,
+            Ok(Err(fault)) => {
+                tracing::warn!(%fault, "The integrations' configurations could not be saved in the identity")
+            }
+            Err(fault) => {
+                tracing::warn!(%fault, "The integrations' configurations could not be saved in the identity")
+            }
+        }
+    }
+
+    /// Lists what is to be read and when: at once for what is new or changed, then on a schedule.
+    pub(super) fn plan_reads(&mut self) {
+        let now = self.book.now();
+        let live: Vec<Arc<Integration>> = self.live().map(|found| Arc::new(found.clone())).collect();
+        let known: BTreeSet<_> = live.iter().map(|found| found.id.clone()).collect();
+        self.due.retain(|(id, _), _| known.contains(id));
+        for integration in live {
+            let schedule = [
+                (Reading::Check, CHECK_EVERY),
+                (Reading::Survey, self.parts.survey_every),
+                (Reading::Discover, self.parts.survey_every),
+            ];
+            for (what, every) in schedule {
+                let key = (integration.id.clone(), what);
+                let due = *self.due.entry(key.clone()).or_insert(now);
+                if due > now || self.reading.contains(&key) {
+                    continue;
+                }
+                self.due.insert(key, now.plus(every));
+                self.begin_reading(&integration, what);
+            }
+        }
+        // What is ours and shared goes once the last account is gone; once more after each start, to be sure.
+        let retired: Vec<_> = self
+            .book
+            .integrations()
+            .filter(|record| record.retired && !self.cleared.contains(&record.integration.id))
+            .map(|record| Arc::new(record.integration.clone()))
+            .collect();
+        for integration in retired {
+            self.cleared.insert(integration.id.clone());
+            self.begin_reading(&integration, Reading::Retire);
+        }
+    }
+
+    pub(super) fn begin_reading(&mut self, integration: &Arc<Integration>, what: Reading) {
+        let key = (integration.id.clone(), what);
+        self.reading.insert(key.clone());
+        let (targets, news) = (Arc::clone(&self.parts.targets), self.parts.news.clone());
+        let (one, seen) = (Arc::clone(integration), self.seen.0.clone());
+        self.reads.spawn(async move {
+            reads::read(targets, one, what, news, seen).await;
+            key
+        });
+    }
+}

@@ -1,0 +1,119 @@
+//! Writing: what the rules want written goes to the journal before anything is done about it.
+
+use journal::JournalFault;
+use model::durable::Batch;
+use model::{BatchId, CloseOnly, Incarnation};
+use rules::Input;
+use rules::book::Step;
+use uuid::Uuid;
+
+use super::published::Published;
+use super::reads::Reading;
+use super::{COUNT_EVERY, Engine, EngineFault, load, show};
+
+impl Engine {
+    /// Gives an old copy of the journal a new life, and reads it again.
+    pub(super) async fn begin_anew(&mut self) -> Result<(), EngineFault> {
+        tracing::warn!(
+            "The journal is an old copy: nothing opens until the control plane and every target have been asked"
+        );
+        self.book.handle(Input::JournalIsOld, self.parts.clock.read());
+        self.settle().await?;
+        self.parts.journal.begin_incarnation(Incarnation::from_uuid(Uuid::new_v4())).await?;
+        self.reload().await?;
+        let now = self.book.now();
+        let ids: Vec<_> = self.live().map(|integration| integration.id.clone()).collect();
+        self.due.extend(ids.into_iter().map(|id| ((id, Reading::Survey), now)));
+        Ok(())
+    }
+
+    pub(super) async fn reload(&mut self) -> Result<(), EngineFault> {
+        (self.book, self.incarnation) = load(&self.parts).await?;
+        self.journal_works = true;
+        self.lapses += 1;
+        Ok(())
+    }
+
+    /// Writes what the rules want written and does what it allows, until they have nothing to say.
+    pub(super) async fn settle(&mut self) -> Result<(), EngineFault> {
+        while let Some(step) = self.book.poll_step() {
+            if !self.write(step).await? {
+                break;
+            }
+        }
+        let signature = self.signature();
+        if signature != self.signature {
+            self.signature = signature;
+            self.save_snapshot().await;
+            self.plan_reads();
+        } else if self.due.values().any(|due| *due <= self.book.now()) {
+            self.plan_reads();
+        }
+        let counts = {
+            // Counting walks every account: once a second is enough for people.
+            let shown = self.shown.borrow();
+            let stale = self.book.now().since(self.counted) >= COUNT_EVERY || self.book.now() < self.counted;
+            (!stale).then(|| (shown.counts, shown.next_deadline))
+        };
+        if counts.is_none() {
+            self.counted = self.book.now();
+        }
+        let now = Published {
+            lapses: self.lapses,
+            ..show(&self.book, self.incarnation, self.journal_works, counts)
+        };
+        self.shown.send_if_modified(|shown| {
+            let changed = *shown != now;
+            *shown = now;
+            changed
+        });
+        Ok(())
+    }
+
+    /// Returns whether the loop may go on at once.
+    pub(super) async fn write(&mut self, step: Step) -> Result<bool, EngineFault> {
+        match self.parts.journal.append(step.batch()).await {
+            Ok(proof) => {
+                let actions = self.book.keep(step, &proof).map_err(|_| EngineFault::ForeignProof)?;
+                self.dispatch(actions);
+                Ok(true)
+            }
+            Err(
+                fault @ (JournalFault::NotWritten { .. }
+                | JournalFault::Full { .. }
+                | JournalFault::TooNew { .. }),
+            ) => {
+                if self.journal_works {
+                    tracing::error!(%fault, "The journal cannot be written: only closing goes on");
+                }
+                self.journal_works = false;
+                self.lapses += 1;
+                let proof = CloseOnly::because(fault.to_string());
+                let now = self.book.now();
+                let closing = self.book.drop_unwritten(step, &proof, now);
+                self.dispatch(closing);
+                Ok(false)
+            }
+            // Lost, or not continuing what is there: what is on disk is the truth.
+            Err(fault) => {
+                tracing::warn!(%fault, "The journal is read again");
+                self.reload().await?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Asks a journal that refused whether it takes an empty batch.
+    pub(super) async fn try_journal(&mut self) {
+        self.probes += 1;
+        let probe = Batch { id: BatchId(u64::MAX - self.probes), writes: vec![] };
+        match self.parts.journal.append(&probe).await {
+            Ok(_) => {
+                tracing::info!("The journal can be written again");
+                self.journal_works = true;
+                self.book.handle(Input::CloseOnly(None), self.parts.clock.read());
+            }
+            Err(fault) => tracing::debug!(%fault, "The journal still cannot be written"),
+        }
+    }
+}
