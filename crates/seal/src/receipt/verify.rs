@@ -103,13 +103,25 @@ impl ChainCheck {
     /// [`ReceiptFault::Missing`], [`ReceiptFault::Truncated`], [`ReceiptFault::Forked`] when the chain has
     /// another receipt at the head's number, [`ReceiptFault::StartTooLate`].
     pub fn finish(self, expected: Option<&ChainHead>) -> Result<ChainHead, ReceiptFault> {
-        let integration = self.head.integration.clone();
-        if let Some(number) = self.gap {
-            return Err(ReceiptFault::Missing { integration, number });
+        self.whole()?;
+        if let Some(expected) = expected {
+            self.contains(expected)?;
         }
-        let Some(expected) = expected else {
-            return Ok(self.head);
-        };
+        Ok(self.head)
+    }
+
+    fn whole(&self) -> Result<(), ReceiptFault> {
+        let integration = self.head.integration.clone();
+        self.gap.map_or(Ok(()), |number| Err(ReceiptFault::Missing { integration, number }))
+    }
+
+    /// Says whether what was taken so far contains a head that is known from elsewhere.
+    ///
+    /// # Errors
+    /// As [`Self::finish`] with an expected head.
+    pub fn contains(&self, expected: &ChainHead) -> Result<(), ReceiptFault> {
+        self.whole()?;
+        let integration = self.head.integration.clone();
         if expected.integration != integration {
             return Err(ReceiptFault::OtherChain { found: integration, chain: expected.integration.clone() });
         }
@@ -126,7 +138,7 @@ impl ChainCheck {
         } else {
             return Err(ReceiptFault::StartTooLate { integration, start: self.start.number, head: number });
         };
-        if found == expected.hash { Ok(self.head) } else { Err(ReceiptFault::Forked { integration, number }) }
+        if found == expected.hash { Ok(()) } else { Err(ReceiptFault::Forked { integration, number }) }
     }
 
     fn link_of(&self, number: u64) -> Option<&[u8; 32]> {
