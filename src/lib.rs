@@ -3,16 +3,17 @@
 //! The binary is `main.rs`; these are its rooms. What they do with one another is in `ARCHITECTURE.md`.
 
 pub mod admin;
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crew;
 pub mod drivers;
+mod engine;
 pub mod exit;
 pub mod hardening;
+mod link;
+mod office;
 pub mod shutdown;
 pub mod stores;
 pub mod telemetry;
-mod engine;
-mod link;
-mod office;
-pub mod app;

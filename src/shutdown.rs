@@ -110,6 +110,30 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    async fn the_first_signal_asks_and_the_second_ends() {
+        let send = |signal| {
+            rustix::process::kill_process(rustix::process::getpid(), signal).unwrap();
+        };
+        let (trigger, shutdown) = Shutdown::new();
+        let mut reloads = shutdown.reloads();
+        let mut listening = std::pin::pin!(Signals::take(trigger).unwrap().listen());
+        send(rustix::process::Signal::HUP);
+        tokio::select! {
+            () = &mut listening => panic!("a reload ended it"),
+            changed = reloads.changed() => changed.unwrap(),
+        }
+        assert!(!shutdown.is_asked());
+        send(rustix::process::Signal::TERM);
+        tokio::select! {
+            () = &mut listening => panic!("the first signal ended it"),
+            () = shutdown.asked() => {}
+        }
+        send(rustix::process::Signal::INT);
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(10), listening).await;
+        assert!(ended.is_ok(), "the second signal did not end it");
+    }
+
+    #[tokio::test]
     async fn all_clones_hear_the_same() {
         let (trigger, shutdown) = Shutdown::new();
         let (other, mut reloads) = (shutdown.clone(), shutdown.reloads());

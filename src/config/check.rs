@@ -285,7 +285,8 @@ const fn mib(number: u64) -> u64 {
 
 /// Returns true when something stands after the host's colon, whatever it is.
 fn has_port(authority: &str) -> bool {
-    authority.rsplit_once(']').map_or(authority, |(_, after)| after).contains(':')
+    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
+    place.rsplit_once(']').map_or(place, |(_, after)| after).contains(':')
 }
 
 fn is_this_machine(host: &str) -> bool {

@@ -60,7 +60,7 @@ impl Key {
             Format::Path => "an absolute path".into(),
             Format::Address => "an IP address and a port, for example 127.0.0.1:9464 or [::1]:9464".into(),
             Format::Duration { least, most } => {
-                format!("a duration from {least} to {most}, for example 90m, 45s, 1h30m")
+                format!("a duration from {least} to {most}, written as 45s, 90m or 1h30m")
             }
             Format::Whole { least, most } => format!("a whole number from {least} to {most}"),
             Format::Flag => "true or false".into(),

@@ -22,7 +22,7 @@ pub fn render(values: &BTreeMap<&str, String>) -> String {
             push(&mut file, format_args!("\n[{section}]"));
         }
         push(&mut file, format_args!(""));
-        for line in folded(&format!("{} {}", key.effect, about(key))) {
+        for line in folded(key.effect).into_iter().chain(folded(&about(key))) {
             push(&mut file, format_args!("# {line}"));
         }
         match values.get(key.name) {
@@ -37,9 +37,12 @@ pub fn render(values: &BTreeMap<&str, String>) -> String {
 }
 
 fn about(key: &Key) -> String {
-    let needed = if key.required { "Required: " } else { "" };
-    let default = key.default.map(|default| format!(" Default: {default}.")).unwrap_or_default();
-    format!("{needed}{}.{default} ({})", key.limits(), key.variable())
+    let default = match (key.required, key.default) {
+        (true, _) => " Required.".to_owned(),
+        (false, Some(default)) => format!(" Default: {default}."),
+        (false, None) => " Optional.".to_owned(),
+    };
+    format!("Value: {}.{default} Variable: {}", key.limits(), key.variable())
 }
 
 fn quoted(key: &Key, value: &str) -> String {

@@ -159,7 +159,7 @@ fn all_faults_are_told_at_once_with_place_and_way_out() {
         [
             "/etc/tidegate.toml:1: `connecter` is not a key of this build: did you mean `connector`?",
             "not given: `connector` is missing: give 1 to 64 characters of a-z, A-Z, 0-9, `-`, `_`, `.`, or set TIDEGATE_CONNECTOR",
-            "/etc/tidegate.toml:7: `control_plane.heartbeat` is out of its limits: give a duration from 1s to 30s, for example 90m, 45s, 1h30m",
+            "/etc/tidegate.toml:7: `control_plane.heartbeat` is out of its limits: give a duration from 1s to 30s, written as 45s, 90m or 1h30m",
             "/etc/tidegate.toml:6: `control_plane.url` is not a text, whole number, true or false: give https://host or https://host:port",
             "not given: `identity.dir` is missing: give an absolute path, or set TIDEGATE_IDENTITY_DIR",
             "/etc/tidegate.toml:4: `journal.size` is not a key of this build: remove it; `tidegate config show` lists every key",

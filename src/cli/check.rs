@@ -1,0 +1,266 @@
+//! `tidegate check`: can the agent do its work, from the files that it needs to each target.
+//!
+//! Looks and changes nothing, with one exception that it tells of: a secret that was never sent anywhere is
+//! pinned to the host that it is sent to now, as it would be by the agent itself.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::Args as Arguments;
+use driver::{Caller, CheckReport, Grade};
+use journal::Journal as _;
+use journal::identity::{Identity, IdentityStore};
+use model::{Failure, InstanceId, Integration, IntegrationId};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use secrets::cache::Cache;
+use secrets::file::FileStore;
+use serde::Serialize;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::fault::Fault;
+use super::print::Lines;
+use super::shared::{block_on, identity, with_journal};
+use super::{Context, Ended};
+use crate::clock::SystemClock;
+use crate::config::{Config, token};
+use crate::engine::targets::{Shop, Targets};
+use crate::exit::{self, Exit};
+use crate::stores;
+
+const EXAMPLES: &str = "\
+Examples:
+  tidegate check
+  tidegate check orders-db          # one integration only
+
+It ends with 0 when everything is good or only warned of.";
+
+/// Check files, identity, journal, and every integration's target
+///
+/// Integrations are known once the agent has been connected to the control plane.
+#[derive(Debug, Arguments)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Check only these integrations
+    integrations: Vec<IntegrationId>,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    name: String,
+    grade: &'static str,
+    detail: String,
+    #[serde(skip)]
+    exit: Exit,
+}
+
+impl Finding {
+    fn good(name: &str, detail: impl Into<String>) -> Self {
+        Self { name: name.into(), grade: "good", detail: detail.into(), exit: Exit::Done }
+    }
+
+    fn warning(name: &str, detail: impl Into<String>) -> Self {
+        Self { name: name.into(), grade: "warning", detail: detail.into(), exit: Exit::Done }
+    }
+
+    fn bad(name: &str, detail: impl Into<String>, exit: Exit) -> Self {
+        Self { name: name.into(), grade: "bad", detail: detail.into(), exit }
+    }
+
+    fn fault(name: &str, fault: &Fault) -> Self {
+        Self::bad(name, exit::chain(fault), fault.exit())
+    }
+}
+
+/// What was found on one integration.
+#[derive(Debug, Serialize)]
+struct Visit {
+    integration: IntegrationId,
+    product: String,
+    version: String,
+    findings: Vec<Finding>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Found {
+    agent: Vec<Finding>,
+    integrations: Vec<Visit>,
+}
+
+impl Found {
+    /// Returns the code of the first thing that is bad.
+    fn exit(&self) -> Exit {
+        let of_targets = self.integrations.iter().flat_map(|visit| &visit.findings);
+        self.agent
+            .iter()
+            .chain(of_targets)
+            .map(|found| found.exit)
+            .find(|exit| *exit != Exit::Done)
+            .unwrap_or(Exit::Done)
+    }
+}
+
+/// Returns what is wrong with the files that a configuration names.
+pub(super) fn files(config: &Config) -> Vec<Fault> {
+    let mut faults = vec![];
+    faults.extend(token::read(&config.token_file).err().map(Fault::from));
+    faults.extend(config.control_plane.ca_file.as_deref().and_then(certificates));
+    let root = config.secrets.file_root.as_deref();
+    faults.extend(root.and_then(|root| FileStore::below(root).err()).map(Fault::from));
+    faults.extend(identity(config).err());
+    faults
+}
+
+fn certificates(path: &Path) -> Option<Fault> {
+    let fault = |detail: String| Some(Fault::Certificates { path: path.into(), detail });
+    match CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
+        Ok(found) if found.is_empty() => fault("there is none in it".into()),
+        Ok(_) => None,
+        Err(cause) => fault(exit::chain(&cause)),
+    }
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Ended {
+    let config = context.config()?;
+    let mut found = Found::default();
+    let faults = files(&config);
+    found.agent.extend(faults.iter().map(|fault| Finding::fault("files", fault)));
+    if faults.is_empty() {
+        found.agent.push(Finding::good("files", "token, certificates, secrets and identity can be read"));
+    }
+    block_on(async {
+        found.agent.push(journal(&config).await);
+        if let Ok((store, identity)) = identity(&config) {
+            // The journal's folder is made at the first start: until then its place is looked at.
+            let place = config.journal.dir.ancestors().find(|dir| dir.exists());
+            if place.is_some_and(|place| store.shares_volume_with(place).is_ok_and(|shares| shares)) {
+                found.agent.push(Finding::warning(
+                    "volumes",
+                    "identity and journal are on one volume: whoever loses it cannot recognise open accounts any more; move one of them",
+                ));
+            }
+            found.integrations = visits(args, context, &config, store, identity).await?;
+        }
+        Ok(())
+    })?;
+    context.printer.answer(&found, |lines| tell(&found, lines))?;
+    Ok(found.exit())
+}
+
+fn tell(found: &Found, lines: &mut Lines) {
+    lines.push("Agent");
+    lines.table(&rows(&found.agent));
+    for visit in &found.integrations {
+        lines.push("");
+        lines.push(format!("Integration {}: {} {}", visit.integration, visit.product, visit.version));
+        lines.table(&rows(&visit.findings));
+    }
+    if found.integrations.is_empty() {
+        lines.push("");
+        lines.push("No integration is known yet: the control plane gives them once the agent runs.");
+    }
+}
+
+fn rows(findings: &[Finding]) -> Vec<[String; 3]> {
+    findings
+        .iter()
+        .map(|found| [format!("  {}", found.grade), found.name.clone(), found.detail.clone()])
+        .collect()
+}
+
+async fn journal(config: &Config) -> Finding {
+    let looked = with_journal(config, "it is not looked at", async |journal| {
+        let (loaded, counted) = (journal.load().await?, journal.statistics().await?);
+        Ok(format!(
+            "{} rows, {} receipts, {} reports that the control plane has not committed",
+            loaded.rows.len(),
+            counted.receipts,
+            counted.uncommitted_reports
+        ))
+    });
+    match looked.await {
+        Ok(Some(detail)) => Finding::good("journal", detail),
+        Ok(None) => Finding::good("journal", "there is none yet: it is made at the first start"),
+        Err(Fault::Running { .. }) => Finding::good("journal", "a running agent holds it"),
+        Err(fault) => Finding::fault("journal", &fault),
+    }
+}
+
+async fn visits(
+    args: &Args,
+    context: &Context,
+    config: &Config,
+    store: IdentityStore,
+    identity: Identity,
+) -> Result<Vec<Visit>, Fault> {
+    let known = wanted(args, store.snapshot()?)?;
+    let stores = stores::open(&config.secrets, context.environment.clone())?;
+    let targets = Targets::new(Shop {
+        connector: config.connector.clone(),
+        clock: Arc::new(SystemClock),
+        identity: Arc::new(store),
+        marks: Arc::new(identity.marks),
+        sealing: Arc::new(identity.sealing),
+        secrets: Arc::new(Cache::new(stores, config.secrets.keep)),
+        bindings: config.secrets.bindings,
+        caller: Caller { instance: InstanceId::from_uuid(Uuid::new_v4()), epoch: 0 },
+        connect_deadline: config.engine.call_deadline,
+        call_deadline: config.engine.call_deadline,
+        listing_deadline: config.engine.listing_deadline,
+    });
+    let mut visits = vec![];
+    for integration in known {
+        context.printer.note(&format!("Checking {}…", integration.id));
+        visits.push(visit(&targets, &Arc::new(integration), config).await);
+    }
+    targets.close().await;
+    Ok(visits)
+}
+
+fn wanted(args: &Args, mut known: BTreeMap<IntegrationId, Integration>) -> Result<Vec<Integration>, Fault> {
+    if args.integrations.is_empty() {
+        return Ok(known.into_values().collect());
+    }
+    let unknown = |id: &IntegrationId| {
+        Fault::Usage(format!("there is no integration `{id}`: `tidegate check` lists those that are known"))
+    };
+    args.integrations.iter().map(|id| known.remove(id).ok_or_else(|| unknown(id))).collect()
+}
+
+async fn visit(targets: &Targets, integration: &Arc<Integration>, config: &Config) -> Visit {
+    let looked = async {
+        let opened = targets.open(integration).await?;
+        opened.target.check().await
+    };
+    let outcome = timeout(config.engine.call_deadline.saturating_mul(2), looked).await;
+    let report = match outcome {
+        Ok(Ok(report)) => report,
+        Ok(Err(failure)) => return unvisited(integration, &failure),
+        Err(_) => {
+            let late = Failure::not_done(model::Code::TIMED_OUT, "the target did not answer in time");
+            return unvisited(integration, &late);
+        }
+    };
+    let CheckReport { probes, product, version } = report;
+    let findings = probes
+        .into_iter()
+        .map(|probe| match probe.grade {
+            Grade::Good => Finding::good(&probe.name, probe.detail),
+            Grade::Warning => Finding::warning(&probe.name, probe.detail),
+            Grade::Bad => Finding::bad(&probe.name, probe.detail, Exit::NotReady),
+        })
+        .collect();
+    Visit { integration: integration.id.clone(), product, version, findings }
+}
+
+fn unvisited(integration: &Integration, failure: &Failure) -> Visit {
+    Visit {
+        integration: integration.id.clone(),
+        product: integration.kind.to_string(),
+        version: String::new(),
+        findings: vec![Finding::bad("connection", failure.to_string(), Exit::NotReady)],
+    }
+}

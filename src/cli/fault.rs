@@ -1,0 +1,130 @@
+//! Why a command could not do what was asked, and the code that it ends with.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use journal::JournalFault;
+use journal::identity::{IdentityFault, PinFault};
+use model::ConnectorId;
+use seal::receipt::{LineFault, ReceiptFault, SignFault};
+use secrets::file::DirectoryFault;
+
+use crate::admin::ask::AskFault;
+use crate::app::AppFault;
+use crate::config::ConfigFault;
+use crate::config::token::TokenFault;
+use crate::exit::Exit;
+use crate::telemetry::TelemetryFault;
+
+/// Why a command could not.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    #[error(transparent)]
+    Config(Faults),
+    #[error("cannot {doing} {}", .path.display())]
+    File {
+        doing: &'static str,
+        path: PathBuf,
+        #[source]
+        cause: io::Error,
+    },
+    #[error("{} is there already and is not overwritten: move it away, or give another one", .path.display())]
+    FileThere { path: PathBuf },
+    #[error(transparent)]
+    Token(#[from] TokenFault),
+    #[error(
+        "`control_plane.ca_file`: {} holds no certificate that can be read ({detail}): give certificates in PEM form", .path.display()
+    )]
+    Certificates { path: PathBuf, detail: String },
+    #[error(transparent)]
+    Secrets(#[from] DirectoryFault),
+    #[error(transparent)]
+    Identity(#[from] IdentityFault),
+    #[error(
+        "the identity in {} is of connector `{found}` and `{wanted}` is configured: name the right folder, or make a new identity in another one", .path.display()
+    )]
+    OtherConnector { path: PathBuf, found: ConnectorId, wanted: ConnectorId },
+    #[error(transparent)]
+    Pins(#[from] PinFault),
+    #[error(transparent)]
+    Journal(#[from] JournalFault),
+    #[error("the journal is in use by a running agent: {way_out}")]
+    Running { way_out: &'static str },
+    #[error("the journal's row {key} cannot be read ({detail}): run the build that wrote it")]
+    Row { key: String, detail: String },
+    #[error("the journal has no {what}")]
+    NoSuchRow { what: String },
+    #[error(transparent)]
+    Receipt(#[from] ReceiptFault),
+    #[error("line {line}: {fault}")]
+    Line { line: usize, fault: LineFault },
+    #[error(transparent)]
+    Sign(#[from] SignFault),
+    #[error("{0}")]
+    Usage(String),
+    #[error(transparent)]
+    Ask(#[from] AskFault),
+    #[error(transparent)]
+    App(#[from] AppFault),
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryFault),
+    #[error("the output cannot be written")]
+    Output(#[source] io::Error),
+    #[error("the system does not let the agent {doing}")]
+    System {
+        doing: &'static str,
+        #[source]
+        cause: io::Error,
+    },
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Debug)]
+pub(super) struct Faults(pub(super) Vec<ConfigFault>);
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.len();
+        write!(f, "the configuration has {count} {}:", if count == 1 { "fault" } else { "faults" })?;
+        self.0.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
+    }
+}
+
+impl std::error::Error for Faults {}
+
+impl Fault {
+    /// Says why a new file could not be made.
+    pub(super) fn of_new_file(path: &Path, doing: &'static str, cause: io::Error) -> Self {
+        if cause.kind() == io::ErrorKind::AlreadyExists {
+            Self::FileThere { path: path.into() }
+        } else {
+            Self::File { doing, path: path.into(), cause }
+        }
+    }
+
+    /// Returns the code that the command ends with.
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            Self::Config(_) | Self::Token(_) | Self::Certificates { .. } | Self::Secrets(_) => Exit::Config,
+            Self::Identity(_) | Self::OtherConnector { .. } | Self::Pins(_) => Exit::Identity,
+            Self::Journal(_) | Self::Running { .. } | Self::Row { .. } => Exit::Journal,
+            Self::Receipt(_) | Self::Line { .. } => Exit::NotVerified,
+            Self::Usage(_) => Exit::Usage,
+            Self::Ask(_) => Exit::NotReady,
+            Self::App(fault) => match fault {
+                AppFault::Identity(_) | AppFault::OtherConnector { .. } => Exit::Identity,
+                AppFault::Journal(_) => Exit::Journal,
+                AppFault::Secrets(_) | AppFault::Admin(_) => Exit::Config,
+                AppFault::Engine(_) | AppFault::Worker { .. } | AppFault::Task(_) => Exit::Failed,
+            },
+            Self::File { .. }
+            | Self::FileThere { .. }
+            | Self::NoSuchRow { .. }
+            | Self::Sign(_)
+            | Self::Telemetry(_)
+            | Self::Output(_)
+            | Self::System { .. } => Exit::Failed,
+        }
+    }
+}

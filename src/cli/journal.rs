@@ -1,0 +1,265 @@
+//! `tidegate journal`: what the agent remembers.
+//!
+//! A running agent holds its journal alone, so all of these need it stopped. Only `reset-clock` writes.
+
+use std::path::PathBuf;
+
+use clap::{Args as Arguments, Subcommand, ValueEnum};
+use journal::sqlite::{Sqlite, Statistics};
+use journal::{Journal as _, JournalFault, Row};
+use model::BatchId;
+use model::durable::{Batch, Table, Write};
+use rules::book::Meta;
+use rules::clock::Persisted;
+use serde_json::{Value, json};
+
+use super::fault::Fault;
+use super::print::Lines;
+use super::shared::{absolute, block_on, options, with_journal};
+use super::{Context, Ended};
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::Config;
+use crate::exit::Exit;
+
+const STOP_IT: &str = "stop it first; accesses outlive the process";
+/// Fields that open the door to offline guessing, or are long and say nothing.
+const HIDDEN: [&str; 3] = ["verifier", "ciphertext", "encapsulated"];
+
+const EXAMPLES: &str = "\
+Examples:
+  tidegate journal list
+  tidegate journal show account
+  tidegate journal show integration orders-db --json
+  tidegate journal backup /backup/journal-2026-01-31.db
+
+The agent must be stopped: it holds its journal alone.";
+
+/// What the agent remembers
+#[derive(Debug, Arguments)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Count what is in it
+    List,
+    /// Show rows; verifiers and ciphertexts are left out
+    Show { table: Rows, key: Option<String> },
+    /// Write a copy of it to a new file
+    Backup { file: PathBuf },
+    /// State that the machine's clock is right, after it had jumped into the future
+    ///
+    /// Deadlines that were crossed meanwhile are then judged by the clock again. Without --yes it only says what
+    /// it would do.
+    ResetClock {
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Rows {
+    Account,
+    Integration,
+    Tombstone,
+    Meta,
+}
+
+impl Rows {
+    const fn table(self) -> Table {
+        match self {
+            Self::Account => Table::Account,
+            Self::Integration => Table::Integration,
+            Self::Tombstone => Table::Tombstone,
+            Self::Meta => Table::Meta,
+        }
+    }
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Ended {
+    let config = context.config()?;
+    block_on(async {
+        match &args.what {
+            What::List => list(context, &config).await,
+            What::Show { table, key } => show(context, &config, table.table(), key.as_deref()).await,
+            What::Backup { file } => backup(context, &config, file.clone()).await,
+            What::ResetClock { yes } => reset_clock(context, &config, *yes).await,
+        }
+    })
+}
+
+fn none_yet(config: &Config) -> Fault {
+    Fault::NoSuchRow { what: format!("file in {}: the agent never ran", config.journal.dir.display()) }
+}
+
+async fn list(context: &Context, config: &Config) -> Ended {
+    let looked = with_journal(config, STOP_IT, async |journal| {
+        Ok((journal.load().await?.incarnation, journal.statistics().await?))
+    });
+    let (incarnation, counted) = looked.await?.ok_or_else(|| none_yet(config))?;
+    let Statistics {
+        rows,
+        receipts,
+        last_report,
+        uncommitted_reports,
+        database_bytes,
+        log_bytes,
+        reserve_bytes,
+    } = counted;
+    let by_name: Vec<_> = rows.iter().map(|(table, count)| (table.word(), *count)).collect();
+    let rest = [
+        ("receipts", receipts),
+        ("last report", last_report.0),
+        ("reports not committed", uncommitted_reports),
+        ("bytes", database_bytes),
+        ("bytes of the log", log_bytes),
+        ("bytes kept back", reserve_bytes),
+    ];
+    let answer = json!({
+        "incarnation": incarnation,
+        "rows": by_name.iter().map(|(name, count)| ((*name).to_owned(), json!(count))).collect::<serde_json::Map<_, _>>(),
+        "receipts": receipts,
+        "last_report": last_report,
+        "uncommitted_reports": uncommitted_reports,
+        "database_bytes": database_bytes,
+        "log_bytes": log_bytes,
+        "reserve_bytes": reserve_bytes,
+    });
+    context.printer.answer(&answer, |lines| {
+        let mut table = vec![["incarnation".to_owned(), incarnation.to_string()]];
+        table.extend(by_name.iter().map(|(name, count)| [format!("rows of {name}"), count.to_string()]));
+        table.extend(rest.map(|(name, count)| [name.to_owned(), count.to_string()]));
+        lines.table(&table);
+    })?;
+    Ok(Exit::Done)
+}
+
+async fn show(context: &Context, config: &Config, table: Table, key: Option<&str>) -> Ended {
+    let looked = with_journal(config, STOP_IT, async |journal| Ok(journal.load().await?.rows));
+    let rows = looked.await?.ok_or_else(|| none_yet(config))?;
+    let wanted = |row: &Row| row.table == table && key.is_none_or(|key| row.key == key);
+    let mut shown = vec![];
+    for row in rows.into_iter().filter(wanted) {
+        let mut body: Value = serde_json::from_str(&row.body).map_err(|fault| Fault::Row {
+            key: format!("`{}` of `{}`", row.key, table.word()),
+            detail: fault.to_string(),
+        })?;
+        hide(&mut body);
+        shown.push(json!({ "key": row.key, "body": body }));
+    }
+    if let Some(key) = key.filter(|_| shown.is_empty()) {
+        return Err(Fault::NoSuchRow { what: format!("row `{key}` of `{}`", table.word()) });
+    }
+    context.printer.answer(&shown, |lines| {
+        shown.iter().for_each(|row| tell(row, lines));
+        if shown.is_empty() {
+            lines.push(format!("There are no rows of {}.", table.word()));
+        }
+    })?;
+    Ok(Exit::Done)
+}
+
+fn tell(row: &Value, lines: &mut Lines) {
+    match serde_json::to_string_pretty(row) {
+        Ok(text) => text.lines().for_each(|line| lines.push(line)),
+        Err(fault) => lines.push(fault.to_string()),
+    }
+}
+
+/// Takes the values of hidden fields out, however deep they lie.
+fn hide(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                if HIDDEN.contains(&name.as_str()) && !field.is_null() {
+                    *field = "(not shown)".into();
+                } else {
+                    hide(field);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(hide),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+async fn backup(context: &Context, config: &Config, file: PathBuf) -> Ended {
+    let file = absolute(&file)?;
+    let copied = with_journal(config, STOP_IT, async |journal| Ok(journal.backup(&file).await?));
+    copied.await?.ok_or_else(|| none_yet(config))?;
+    context.printer.answer(&json!({ "file": file }), |lines| {
+        lines.push(format!("Wrote {}.", file.display()));
+        lines.push("Put back in place it is an old journal: nothing opens until the control plane agrees.");
+    })?;
+    Ok(Exit::Done)
+}
+
+async fn reset_clock(context: &Context, config: &Config, sure: bool) -> Ended {
+    let now = SystemClock.wall();
+    let looked = with_journal(config, STOP_IT, async |journal| meta(journal).await);
+    let (key, mut meta) = looked.await?.ok_or_else(|| none_yet(config))?;
+    let before = meta.clock;
+    let reached = model::Timestamp::from_millis(before.high_water_ms);
+    meta.clock = Persisted { high_water_ms: now.as_millis(), jumped: false };
+    if sure {
+        write(config, key, &meta).await?;
+    }
+    let answer = json!({ "wall": now, "reached": reached, "jumped": before.jumped, "done": sure });
+    context.printer.answer(&answer, |lines| {
+        lines.push(format!("The machine's clock says {now}."));
+        lines.push(format!("The agent had reached {reached}."));
+        lines.push(if sure {
+            "The agent begins from the machine's clock at its next start."
+        } else {
+            "Nothing was changed. If the machine's clock is right, run it again with --yes."
+        });
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Returns the connector's single row and its key.
+async fn meta(journal: &Sqlite) -> Result<(String, Meta), Fault> {
+    let rows = journal.load().await?.rows;
+    let row = rows.into_iter().find(|row| row.table == Table::Meta);
+    let Row { key, body, .. } =
+        row.ok_or_else(|| Fault::NoSuchRow { what: "clock: the agent never ran".into() })?;
+    match serde_json::from_str(&body) {
+        Ok(meta) => Ok((key, meta)),
+        Err(fault) => Err(Fault::Row { key: format!("`{key}`"), detail: fault.to_string() }),
+    }
+}
+
+async fn write(config: &Config, key: String, meta: &Meta) -> Result<(), Fault> {
+    let body = serde_json::to_string(meta)
+        .map_err(|fault| Fault::Row { key: format!("`{key}`"), detail: fault.to_string() })?;
+    let journal = match Sqlite::open(options(config)).await {
+        Err(JournalFault::InUse { .. }) => return Err(Fault::Running { way_out: STOP_IT }),
+        other => other?,
+    };
+    let put = Write::Put { table: Table::Meta, key, body };
+    let written = journal.append(&Batch { id: BatchId(1), writes: vec![put] }).await;
+    journal.close().await?;
+    written?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_opens_the_door_to_guessing_is_not_shown() {
+        let mut body = json!({
+            "credential": { "verifier": "SCRAM-SHA-256$4096:x", "generation": 2, "sealed": { "ciphertext": "c" } },
+            "list": [{ "verifier": "y" }, { "verifier": null }],
+        });
+        hide(&mut body);
+        let text = body.to_string();
+        assert!(!text.contains("SCRAM") && !text.contains("\"c\"") && !text.contains("\"y\""), "{text}");
+        assert_eq!(body["credential"]["generation"], 2);
+        assert_eq!(body["list"][1]["verifier"], Value::Null);
+    }
+}

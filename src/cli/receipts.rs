@@ -1,0 +1,293 @@
+//! `tidegate receipts`: what the agent states that it did, signed, for others to verify.
+//!
+//! Exporting reads the journal, which a running agent holds alone. Verifying reads the journal or an export,
+//! with this connector's public keys or given ones, so that it can be done elsewhere.
+
+mod checker;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead as _, BufReader, Read, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use clap::{Args as Arguments, Subcommand};
+use journal::Journal as _;
+use journal::sqlite::Sqlite;
+use model::IntegrationId;
+use model::durable::Table;
+use rules::book::IntegrationRecord;
+use seal::keys::ReceiptPublic;
+use seal::receipt::{ChainHead, Checkpoint, Line, SignedReceipt};
+use serde_json::json;
+
+use super::fault::Fault;
+use super::shared::{block_on, identity, with_journal};
+use super::{Context, Ended};
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::Config;
+use crate::exit::Exit;
+use checker::Checker;
+
+const STOP_IT: &str = "stop it first, or verify an export; accesses outlive the process";
+/// How many receipts are read at once.
+const PAGE: u32 = 256;
+/// The longest line of an export, in bytes: a receipt with its frame.
+const LONGEST_LINE: u64 = 64 * 1024 * 1024;
+
+const EXAMPLES: &str = "\
+Examples:
+  tidegate receipts export --out receipts.jsonl
+  tidegate receipts verify                                  # those of the journal
+  tidegate receipts verify receipts.jsonl --key BASE64      # anywhere, with the public key alone
+  tidegate receipts verify receipts.jsonl --head orders-db:4711:9f86d081884c7d65…
+
+What verifying cannot detect: that the connector stated what is not true, or that the newest receipts are
+held back, unless a checkpoint in the file or a --head from elsewhere names them.";
+
+/// What the agent did, signed
+#[derive(Debug, Arguments)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Write all receipts as JSON lines, and a signed checkpoint after them
+    Export {
+        /// Where to [default: the standard output]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Only those of these integrations
+        #[arg(long = "integration", value_name = "ID")]
+        integrations: Vec<IntegrationId>,
+    },
+    /// Verify that no receipt was changed, left out or moved
+    Verify {
+        /// An export, `-` for the standard input [default: the journal]
+        file: Option<PathBuf>,
+        /// Public receipt key [default: those of this connector's identity]
+        #[arg(long = "key", value_name = "BASE64", value_parser = ReceiptPublic::from_base64)]
+        keys: Vec<ReceiptPublic>,
+        /// A head that the receipts must contain, as an earlier verification printed it
+        #[arg(long = "head", value_name = "INTEGRATION:NUMBER:HASH", value_parser = head)]
+        heads: Vec<ChainHead>,
+    },
+}
+
+fn head(text: &str) -> Result<ChainHead, String> {
+    let fault = || "write it as INTEGRATION:NUMBER:HASH, the hash as 64 hex digits".to_owned();
+    let mut parts = text.splitn(3, ':');
+    let (Some(integration), Some(number), Some(hash)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err(fault());
+    };
+    let hash = hash.to_ascii_lowercase();
+    if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(fault());
+    }
+    Ok(ChainHead {
+        integration: integration.parse().map_err(|fault: model::id::IdFault| fault.to_string())?,
+        number: number.parse().map_err(|_| fault())?,
+        hash,
+    })
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Ended {
+    match &args.what {
+        What::Export { out, integrations } => export(context, out.as_deref(), integrations),
+        What::Verify { file, keys, heads } => verify(context, file.as_deref(), keys, heads),
+    }
+}
+
+fn export(context: &Context, out: Option<&Path>, only: &[IntegrationId]) -> Ended {
+    let config = context.config()?;
+    let (_, identity) = identity(&config)?;
+    let mut to = Export::to(out)?;
+    let heads = block_on(async {
+        with_journal(&config, STOP_IT, async |journal| {
+            let mut heads = vec![];
+            for chain in chains(journal).await? {
+                if only.is_empty() || only.contains(&chain.integration) {
+                    each(journal, &chain, |receipt| to.line(&Line::Receipt(receipt))).await?;
+                    heads.push(chain);
+                }
+            }
+            Ok(heads)
+        })
+        .await
+    })?;
+    let heads = heads.unwrap_or_default();
+    let count: u64 = heads.iter().map(|head| head.number).sum();
+    let checkpoint = Checkpoint { connector: identity.connector, at: SystemClock.wall(), heads };
+    to.line(&Line::Checkpoint(checkpoint.sign(&identity.receipt)?))?;
+    to.finish()?;
+    context.printer.note(&format!("{count} receipts of {} integrations.", checkpoint.heads.len()));
+    Ok(Exit::Done)
+}
+
+/// Returns where each integration's chain ends.
+async fn chains(journal: &Sqlite) -> Result<Vec<ChainHead>, Fault> {
+    let mut heads = vec![];
+    for row in journal.load().await?.rows.iter().filter(|row| row.table == Table::Integration) {
+        let record: IntegrationRecord = serde_json::from_str(&row.body).map_err(|fault| Fault::Row {
+            key: format!("`{}` of `{}`", row.key, row.table.word()),
+            detail: fault.to_string(),
+        })?;
+        let genesis = ChainHead::genesis(record.integration.id);
+        heads.push(if record.chain.number == 0 {
+            genesis
+        } else {
+            ChainHead { number: record.chain.number, hash: record.chain.hash, ..genesis }
+        });
+    }
+    Ok(heads)
+}
+
+/// Reads a chain page by page.
+async fn each(
+    journal: &Sqlite,
+    chain: &ChainHead,
+    mut take: impl FnMut(SignedReceipt) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let mut after = 0;
+    loop {
+        let page = journal.receipts(&chain.integration, after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.number;
+        for stored in page {
+            let receipt = serde_json::from_str(&stored.body).map_err(|fault| Fault::Row {
+                key: format!("of receipt {} of {}", stored.number, stored.integration),
+                detail: fault.to_string(),
+            })?;
+            take(receipt)?;
+        }
+    }
+}
+
+/// Where an export goes.
+struct Export {
+    path: PathBuf,
+    out: Box<dyn Write>,
+}
+
+impl Export {
+    fn to(path: Option<&Path>) -> Result<Self, Fault> {
+        let (path, out): (PathBuf, Box<dyn Write>) = match path {
+            None => ("the standard output".into(), Box::new(io::BufWriter::new(io::stdout()))),
+            Some(path) => {
+                let mut open = OpenOptions::new();
+                let opened = open.write(true).create_new(true).mode(0o600).open(path);
+                let file = opened.map_err(|cause| Fault::of_new_file(path, "write", cause))?;
+                (path.into(), Box::new(io::BufWriter::new(file)))
+            }
+        };
+        Ok(Self { path, out })
+    }
+
+    fn line(&mut self, line: &Line) -> Result<(), Fault> {
+        let text = line.to_text().map_err(|fault| Fault::Line { line: 0, fault })?;
+        let written = writeln!(self.out, "{text}");
+        self.sorted(written)
+    }
+
+    fn finish(mut self) -> Result<(), Fault> {
+        let flushed = self.out.flush();
+        self.sorted(flushed)
+    }
+
+    fn sorted(&self, written: io::Result<()>) -> Result<(), Fault> {
+        match written {
+            Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {
+                Err(Fault::File { doing: "write", path: self.path.clone(), cause })
+            }
+            // A reader who has gone away is no fault.
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}
+
+fn verify(context: &Context, file: Option<&Path>, keys: &[ReceiptPublic], heads: &[ChainHead]) -> Ended {
+    let keys = match keys {
+        [] => identity(&context.config()?)?.1.receipt_publics,
+        given => given.to_vec(),
+    };
+    let mut checker = Checker::new(keys);
+    match file {
+        None => of_journal(&context.config()?, &mut checker)?,
+        Some(path) if path == Path::new("-") => of_lines(io::stdin().lock(), path, &mut checker)?,
+        Some(path) => {
+            let fault = |cause| Fault::File { doing: "read", path: path.into(), cause };
+            of_lines(BufReader::new(File::open(path).map_err(fault)?), path, &mut checker)?;
+        }
+    }
+    for head in heads {
+        checker.expect(head)?;
+    }
+    let heads = checker.finish()?;
+    let count: u64 = heads.iter().map(|head| head.number).sum();
+    let answer = json!({ "verified": true, "receipts": count, "heads": heads });
+    context.printer.answer(&answer, |lines| {
+        lines.push(format!("{count} receipts of {} integrations verify.", heads.len()));
+        for head in &heads {
+            lines.push(format!("{}:{}:{}", head.integration, head.number, head.hash));
+        }
+    })?;
+    Ok(Exit::Done)
+}
+
+fn of_journal(config: &Config, checker: &mut Checker) -> Result<(), Fault> {
+    let looked = block_on(async {
+        with_journal(config, STOP_IT, async |journal| {
+            for chain in chains(journal).await? {
+                each(journal, &chain, |receipt| checker.receipt(&receipt)).await?;
+                checker.expect(&chain)?;
+            }
+            Ok(())
+        })
+        .await
+    });
+    looked.map(|_| ())
+}
+
+fn of_lines(mut from: impl io::BufRead, path: &Path, checker: &mut Checker) -> Result<(), Fault> {
+    let fault = |cause| Fault::File { doing: "read", path: path.into(), cause };
+    for number in 1.. {
+        let mut text = String::new();
+        let read = from.by_ref().take(LONGEST_LINE).read_line(&mut text).map_err(fault)?;
+        if read == 0 {
+            break;
+        }
+        if text.trim().is_empty() {
+            continue;
+        }
+        match Line::from_text(text.trim_end()).map_err(|fault| Fault::Line { line: number, fault })? {
+            Line::Receipt(receipt) => checker.receipt(&receipt)?,
+            Line::Checkpoint(checkpoint) => checker.checkpoint(&checkpoint)?,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_read_as_it_is_printed() {
+        let hash = "0f".repeat(32);
+        let table = [
+            (format!("orders-db:12:{hash}"), true),
+            (format!("orders-db:12:{}", hash.to_uppercase()), true),
+            (format!("orders-db:x:{hash}"), false),
+            (format!("orders db:1:{hash}"), false),
+            ("orders-db:12:0f".into(), false),
+            ("orders-db:12".into(), false),
+            (format!("orders-db:12:{}", "zz".repeat(32)), false),
+        ];
+        for (text, taken) in table {
+            assert_eq!(head(&text).is_ok(), taken, "{text}");
+        }
+        assert_eq!(head(&format!("a:12:{hash}")).unwrap().number, 12);
+    }
+}

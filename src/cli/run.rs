@@ -1,0 +1,54 @@
+//! `tidegate run`: the agent itself.
+
+use std::time::Duration;
+
+use clap::Args as Arguments;
+use tokio::runtime::Builder;
+
+use super::fault::Fault;
+use super::{Context, Ended};
+use crate::app;
+use crate::exit::Exit;
+use crate::hardening::HardeningFault;
+use crate::shutdown::{Shutdown, Signals};
+use crate::telemetry;
+
+/// More threads than this have nothing to do: the agent waits for others.
+const THREADS: usize = 4;
+/// How long what still runs after the stop may take.
+const LEFT: Duration = Duration::from_secs(1);
+
+/// Run the agent until it is told to stop
+///
+/// The first SIGTERM or SIGINT stops it in good order, the second at once. Accesses outlive the process: they
+/// end at their deadlines, and are closed after the next start at the latest.
+#[derive(Debug, Arguments)]
+pub(super) struct Args {}
+
+pub(super) fn run(_: &Args, context: &Context, refused: &[HardeningFault]) -> Ended {
+    let config = context.config()?;
+    let telemetry = telemetry::start(config.log)?;
+    for fault in refused {
+        tracing::warn!(reason = crate::exit::chain(fault), "Process is less protected than it should be");
+    }
+    let threads = std::thread::available_parallelism().map_or(1, |found| found.get().min(THREADS));
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .map_err(|cause| Fault::System { doing: "begin its work", cause })?;
+    let ended = runtime.block_on(async {
+        let (trigger, shutdown) = Shutdown::new();
+        let signals =
+            Signals::take(trigger).map_err(|cause| Fault::System { doing: "take its signals", cause })?;
+        let environment = context.environment.clone();
+        tokio::select! {
+            ended = app::run(config, environment, telemetry.metrics(), shutdown) => {
+                ended.map(|()| Exit::Done).map_err(Fault::from)
+            }
+            () = signals.listen() => Ok(Exit::AtOnce),
+        }
+    });
+    runtime.shutdown_timeout(LEFT);
+    ended
+}

@@ -1,0 +1,120 @@
+//! What several commands need: the configuration, the identity, the journal, a small runtime.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+
+use journal::identity::{Identity, IdentityStore};
+use journal::sqlite::{Sqlite, SqliteOptions};
+use journal::{Journal as _, JournalFault};
+
+use super::fault::{Fault, Faults};
+use super::{CONFIG_FILE, Context};
+use crate::config::{Config, Sources, file};
+
+impl Context {
+    /// Returns the file that the configuration is read from, when there is one.
+    ///
+    /// # Errors
+    /// When one was named and is not there.
+    pub(super) fn sources(&self) -> Result<Sources, Fault> {
+        let named = self.global.config.as_deref();
+        let path = std::path::absolute(named.unwrap_or(Path::new(CONFIG_FILE)))
+            .map_err(|cause| Fault::System { doing: "know its working directory", cause })?;
+        let file = match std::fs::metadata(&path) {
+            Err(fault) if named.is_none() && fault.kind() == std::io::ErrorKind::NotFound => None,
+            _ => Some((path.clone(), text_of(&path)?)),
+        };
+        Ok(Sources { file, environment: self.environment.clone(), flags: self.global.set.clone() })
+    }
+
+    /// Reads and checks the configuration.
+    ///
+    /// # Errors
+    /// With everything that is wrong.
+    pub(super) fn config(&self) -> Result<Config, Fault> {
+        Config::load(&self.sources()?).map_err(|faults| Fault::Config(Faults(faults)))
+    }
+}
+
+fn text_of(path: &Path) -> Result<String, Fault> {
+    let fault = |cause| Fault::File { doing: "read the configuration", path: path.into(), cause };
+    let found = std::fs::metadata(path).map_err(fault)?;
+    if !found.is_file() || found.len() > file::LARGEST {
+        return Err(fault(std::io::Error::other("it is not a plain file of at most 1 MiB")));
+    }
+    std::fs::read_to_string(path).map_err(fault)
+}
+
+/// Opens the identity and checks that it is the configured connector's.
+///
+/// # Errors
+/// When it is not there, exposed, damaged, or another connector's.
+pub(super) fn identity(config: &Config) -> Result<(IdentityStore, Identity), Fault> {
+    let store = IdentityStore::open(&config.identity_dir)?;
+    let identity = store.load()?;
+    if identity.connector != config.connector {
+        return Err(Fault::OtherConnector {
+            path: config.identity_dir.clone(),
+            found: identity.connector,
+            wanted: config.connector.clone(),
+        });
+    }
+    Ok((store, identity))
+}
+
+/// Opens the journal without ever writing to it, for as long as `work` takes. `None` when there is none
+/// yet.
+///
+/// # Errors
+/// When it cannot be opened, with `way_out` when a running agent holds it; else what `work` says.
+pub(super) async fn with_journal<T>(
+    config: &Config,
+    way_out: &'static str,
+    work: impl AsyncFnOnce(&Sqlite) -> Result<T, Fault>,
+) -> Result<Option<T>, Fault> {
+    if !holds_journal(&config.journal.dir) {
+        return Ok(None);
+    }
+    let journal = match Sqlite::open_close_only(options(config)).await {
+        Ok(journal) => journal,
+        Err(JournalFault::InUse { .. }) => return Err(Fault::Running { way_out }),
+        Err(fault) => return Err(fault.into()),
+    };
+    let done = work(&journal).await;
+    journal.close().await?;
+    done.map(Some)
+}
+
+/// Returns how the journal is opened.
+pub(super) fn options(config: &Config) -> SqliteOptions {
+    SqliteOptions {
+        reserve_bytes: config.journal.reserve_bytes,
+        most_bytes: config.journal.most_bytes,
+        ..SqliteOptions::new(&config.journal.dir)
+    }
+}
+
+/// Returns true when there is something in the folder: opening would make one else.
+fn holds_journal(dir: &Path) -> bool {
+    std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+/// Runs a command's work on this thread.
+///
+/// # Errors
+/// When the system does not give what a runtime needs; else what the work says.
+pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|cause| Fault::System { doing: "begin its work", cause })?
+        .block_on(work)
+}
+
+/// Returns a path as an absolute one.
+///
+/// # Errors
+/// When there is no working directory.
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, Fault> {
+    std::path::absolute(path).map_err(|cause| Fault::System { doing: "know its working directory", cause })
+}
