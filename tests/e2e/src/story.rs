@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::clock::Watch;
 use crate::world::World;
+pub use steps::ended_receipts;
 
 /// How long a step may take that needs nothing but work.
 pub(crate) const SOON: Duration = Duration::from_secs(60);

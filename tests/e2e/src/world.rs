@@ -2,6 +2,7 @@
 
 mod asking;
 mod reading;
+mod trouble;
 
 use std::path::PathBuf;
 use std::time::Duration;

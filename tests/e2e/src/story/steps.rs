@@ -9,7 +9,7 @@ use crate::clock::{self, Watch};
 use crate::command::text_at;
 use crate::psql::{Login, Session};
 use crate::shop;
-use crate::world::{Access, Credential, INTEGRATION};
+use crate::world::{Access, Credential, INTEGRATION, Standing, World};
 
 /// Longer than any story.
 const LONG: &str = "30m";
@@ -171,8 +171,7 @@ async fn login_refused(story: &mut Story<'_, '_>, login: &Login) -> anyhow::Resu
 
 async fn read_back(story: &mut Story<'_, '_>, credential: &Credential) -> anyhow::Result<()> {
     let watch = Watch::start();
-    let shut =
-        |standing: Option<&crate::world::Standing>| standing.is_some_and(crate::world::Standing::is_shut);
+    let shut = |standing: Option<&Standing>| standing.is_some_and(Standing::is_shut);
     let what = "the account is shut and has nothing";
     story.world.wait_read_back(&credential.account, what, SOON, shut).await?;
     let seen = "no login, no role, no session, no right in any database";
@@ -182,15 +181,8 @@ async fn read_back(story: &mut Story<'_, '_>, credential: &Credential) -> anyhow
 
 async fn receipts(story: &mut Story<'_, '_>, ended: &[&Access]) -> anyhow::Result<()> {
     let watch = Watch::start();
-    let told =
-        async |access: &Access| story.world.admin.ask(["receipts", "list", "--access", &access.0]).await;
     for access in ended {
-        clock::until(&format!("there is a receipt of the end of {}", access.0), SOON, async || {
-            let list = told(access).await?;
-            let found = list.as_array().context("a list of receipts")?;
-            Ok(found.iter().any(|receipt| is_deed(receipt, "ended")).then_some(()))
-        })
-        .await?;
+        ended_receipts(story.world, access).await?;
     }
     let keys: Value = story.world.agent.tidegate(["keys", "show", "--json"]).await?.json()?;
     let key = text_at(&keys, "/receipts/0/public")?;
@@ -226,8 +218,16 @@ async fn deleted(story: &mut Story<'_, '_>, credential: &Credential) -> anyhow::
     Ok(())
 }
 
-pub(crate) fn is_deed(receipt: &Value, deed: &str) -> bool {
-    receipt.get("deed").and_then(Value::as_str).is_some_and(|found| found.contains(deed))
+/// Waits until the control plane has a receipt of an access's end, and gives all that it has of them.
+pub async fn ended_receipts(world: &World, access: &Access) -> anyhow::Result<Vec<Value>> {
+    clock::until(&format!("there is a receipt of the end of {}", access.0), SOON, async || {
+        let list = world.admin.ask(["receipts", "list", "--access", &access.0]).await?;
+        let all = list.as_array().context("a list of receipts")?;
+        let is_end = |receipt: &&Value| receipt.get("deed").and_then(Value::as_str) == Some("ended");
+        let ends: Vec<Value> = all.iter().filter(is_end).cloned().collect();
+        Ok((!ends.is_empty()).then_some(ends))
+    })
+    .await
 }
 
 /// Milliseconds between two times in an answer.

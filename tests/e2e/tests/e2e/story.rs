@@ -1,5 +1,8 @@
 //! One access from request to receipt: the story of the demo, as a test.
 
+mod crash;
+mod offline;
+
 use e2e::clock::Watch;
 use e2e::story::{self, STEPS};
 use e2e::world::{Options, World};

@@ -1,6 +1,5 @@
 //! The real programs together, from the request to the receipt.
 
-#[path = "e2e/story.rs"]
 mod story;
 
 /// Unwraps, and shows a fault with its causes and without a backtrace, which says nothing here.
