@@ -8,11 +8,12 @@ use journal::sqlite::{Sqlite, SqliteOptions};
 use model::durable::{Batch, Table, Write};
 use model::{
     AccountId, AccountName, BatchId, Deed, DriverKind, GranteeId, Integration, IntegrationId, Lifecycle,
-    Policy, ReceiptBody, Revision, SecretReference, Timestamp,
+    Policy, ReceiptBody, Revision, Secret, SecretReference, Timestamp,
 };
 use rules::book::Meta;
 use rules::clock::Persisted;
 use serde_json::json;
+use services::postgres::{Options, Postgres};
 use uuid::Uuid;
 
 use crate::bench::{Bench, PASSWORD};
@@ -53,6 +54,13 @@ fn statement(number: i64) -> ReceiptBody {
         residual: vec![],
         recorded_late: false,
     }
+}
+
+/// Makes a folder of secrets and returns the setting that names it.
+fn secrets(bench: &Bench) -> String {
+    std::fs::create_dir(bench.path("secrets")).unwrap();
+    bench.mode("secrets", 0o700);
+    format!("secrets.file_root={}", bench.path("secrets").display())
 }
 
 /// Fills the journal with `count` receipts, an account and the connector's row.
@@ -194,9 +202,7 @@ fn check_visits_each_known_target_and_names_what_is_wrong() {
     let bench = Bench::ready();
     let known = BTreeMap::from([(id(), integration())]);
     identity(&bench).save_snapshot(&known).unwrap();
-    std::fs::create_dir(bench.path("secrets")).unwrap();
-    bench.mode("secrets", 0o700);
-    let root = format!("secrets.file_root={}", bench.path("secrets").display());
+    let root = secrets(&bench);
     let check = ["check", "--quiet", "--set", root.as_str()];
 
     let said = bench.run(&check).ended(6);
@@ -216,4 +222,45 @@ fn check_visits_each_known_target_and_names_what_is_wrong() {
     assert!(
         bench.run(&[&check[..], &["other-db"]].concat()).ended(2).err.contains("no integration `other-db`")
     );
+}
+
+#[test]
+fn check_finds_a_real_target_good_and_leaves_it_as_it_was() {
+    let server = Postgres::launch(&Options::for_tests()).unwrap();
+    let bench = Bench::ready();
+    let root = secrets(&bench);
+    let password = Secret::new(server.password().into());
+    let secret = json!({ "username": server.superuser(), "password": password.expose() });
+    bench.write("secrets/admin.json", &secret.to_string());
+    let settings = [
+        ("hostname", server.host()),
+        ("port", server.port().to_string()),
+        ("dbname", "postgres".into()),
+        ("sslmode", "verify-full".into()),
+        ("ca_certificates", std::fs::read_to_string(server.ca_file()).unwrap()),
+    ];
+    let settings = settings.map(|(key, value)| (key.into(), value)).into();
+    let known = BTreeMap::from([(id(), Integration { settings, ..integration() })]);
+    identity(&bench).save_snapshot(&known).unwrap();
+    let roles = || server.psql("postgres", "SELECT count(*), max(oid) FROM pg_authid").unwrap();
+    let before = roles();
+
+    let said = bench.run(&["check", "--quiet", "--json", "--set", &root]).ended(0);
+    let found = said.json();
+    let visit = &found["integrations"][0];
+    assert!(visit["version"].as_str().is_some_and(|version| !version.is_empty()), "{found}");
+    let findings = visit["findings"].as_array().unwrap();
+    assert!(!findings.is_empty() && findings.iter().all(|finding| finding["grade"] != "bad"), "{found}");
+    assert!(!said.out.contains(password.expose()) && !said.err.contains(password.expose()), "it was printed");
+    assert_eq!(roles(), before);
+
+    // The control plane, or whoever speaks as it, sends the secret elsewhere: refused, with the way out.
+    let elsewhere = known.get(&id()).cloned().map(|mut moved| {
+        moved.settings.insert("hostname".into(), "localhost".into());
+        BTreeMap::from([(id(), moved)])
+    });
+    identity(&bench).save_snapshot(&elsewhere.unwrap()).unwrap();
+    let refused = bench.run(&["check", "--quiet", "--set", &root]).ended(6);
+    assert!(refused.out.contains("tidegate bindings approve file://admin.json"), "{refused:?}");
+    assert!(refused.out.contains("--host localhost"), "{refused:?}");
 }
