@@ -26,7 +26,7 @@ impl Services {
         match self.name {
             Need::Postgres15 => postgres(),
             Need::OpenBao => openbao(),
-            tool @ (Need::Psql | Need::Openssl | Need::Buf | Need::CargoDeny) => {
+            tool @ (Need::Psql | Need::Openssl | Need::Buf | Need::CargoDeny | Need::Strace) => {
                 bail!("{} is no server: add --install to install it", tool.name())
             }
         }

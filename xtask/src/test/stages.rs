@@ -130,8 +130,8 @@ pub(super) const STAGES: &[Stage] = &[
     long("deny", "licences, bans and sources of all dependencies", &[Need::CargoDeny], &[Step::Licences]),
     long(
         "long",
-        "the tests that take long or need more",
-        &[Need::Postgres15, Need::Psql, Need::Openssl, Need::OpenBao],
+        "the tests that take long or need more: also root, for a disk that is really full",
+        &[Need::Postgres15, Need::Psql, Need::Openssl, Need::OpenBao, Need::Strace],
         &[Step::Programs, Step::Tests(&["--workspace", "--no-fail-fast", "--", "--ignored"])],
     ),
     long("demo", "the demo's story, every step seen", POSTGRES, &[Step::Story]),
