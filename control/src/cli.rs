@@ -139,6 +139,7 @@ async fn open(data: &Path) -> anyhow::Result<Office> {
 }
 
 async fn run_server(serve: Serve) -> anyhow::Result<()> {
+    anyhow::ensure!(serve.max_duration > Span::ZERO, "--max-duration is 0: nothing could be asked for");
     let tls = match (serve.tls_cert, serve.tls_key) {
         (Some(chain), Some(key)) => Tls::Files { chain, key },
         _ => Tls::Development,

@@ -168,6 +168,7 @@ impl Session {
             standing_asked: greeting.standing.then_some(false),
             standing_ready: None,
             misreads: 0,
+            look: true,
             heard: None,
             heard_at: Instant::now(),
             pace: Pace::default(),

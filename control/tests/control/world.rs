@@ -15,6 +15,7 @@ use control::rules::asking::Ask;
 use control::rules::hello::Hello;
 use control::rules::role::{Actor, Role};
 use control::rules::terms::{Approval, Catalogue};
+use control::store::Store;
 use control::store::sqlite::SqliteStore;
 use control::token;
 use model::{
@@ -271,12 +272,18 @@ impl House {
         Self {
             office,
             cast,
-            http: format!("https://localhost:{}/api/v1", http.port()),
-            grpc: format!("https://localhost:{}", grpc.port()),
+            http: format!("https://127.0.0.1:{}/api/v1", http.port()),
+            grpc: format!("https://127.0.0.1:{}", grpc.port()),
             authority,
             stop,
             running,
         }
+    }
+
+    /// Ends as a killed process would, and gives the cast back.
+    pub(crate) async fn kill(mut self) -> Cast {
+        self.running.shutdown().await;
+        self.cast
     }
 
     /// Stops in order and gives the cast back.
@@ -288,10 +295,18 @@ impl House {
 }
 
 pub(crate) async fn app(folder: &Folder, clock: &Arc<StandingClock>, limits: Limits) -> App {
+    app_over(Arc::new(open(folder.path()).await), folder, clock, limits)
+}
+
+pub(crate) fn app_over(
+    store: Arc<dyn Store>,
+    folder: &Folder,
+    clock: &Arc<StandingClock>,
+    limits: Limits,
+) -> App {
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
     let local = "127.0.0.1:0".parse().unwrap();
     let data = folder.path().to_owned();
     let config = Config { data, grpc: local, http: local, tls: Tls::Development, limits };
-    let store = open(folder.path()).await;
-    App::over(Arc::new(store), config, clock.clone()).unwrap()
+    App::over(store, config, clock.clone()).unwrap()
 }

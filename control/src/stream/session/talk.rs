@@ -47,6 +47,8 @@ pub(super) struct Talk<'s> {
     /// A list that was read and goes out once the orders before it have.
     pub(super) standing_ready: Option<(Standing, bool)>,
     pub(super) misreads: u32,
+    /// Orders may have come, or the window may have room again.
+    pub(super) look: bool,
     /// The time of the agent's last heartbeat, as it said.
     pub(super) heard: Option<prost_types::Timestamp>,
     pub(super) heard_at: Instant,
@@ -66,7 +68,9 @@ impl Talk<'_> {
         let mut beat = tokio::time::interval(interval);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            self.push().await?;
+            if std::mem::take(&mut self.look) {
+                self.push().await?;
+            }
             tokio::select! {
                 () = office.stopping.cancelled() => {
                     return Ok(End::passing(GoodbyeReason::Stopping, "the control plane is stopping"));
@@ -75,9 +79,13 @@ impl Talk<'_> {
                     let detail = "another session of this connector took its place";
                     return Ok(End::passing(GoodbyeReason::Duplicate, detail));
                 }
-                _ = self.bell.changed() => self.not_revoked().await?,
+                _ = self.bell.changed() => {
+                    self.not_revoked().await?;
+                    self.look = true;
+                }
                 Ok(()) = self.place.standing.changed() => {
                     self.standing_asked = Some(self.place.standing.borrow_and_update().1);
+                    self.look = true;
                 }
                 _ = beat.tick() => {
                     if self.heard_at.elapsed() >= interval * SILENT_BEATS {
@@ -157,6 +165,7 @@ impl Talk<'_> {
     ) -> Result<Option<End>, End> {
         let mut next = Some(message);
         let mut kept = vec![];
+        let before = self.taken;
         let mut weight = 0_usize;
         let mut count = 0_i64;
         let mut end = None;
@@ -182,8 +191,8 @@ impl Talk<'_> {
                 };
             }
         }
-        if !kept.is_empty() {
-            self.commit(kept).await?;
+        if !kept.is_empty() || self.taken > before {
+            self.commit(kept, self.taken > before).await?;
         }
         let wait = self.pace.spend(count, self.session.office.now());
         if wait > Span::ZERO {
@@ -219,17 +228,26 @@ impl Talk<'_> {
         }
     }
 
-    async fn commit(&mut self, kept: Vec<NumberedReport>) -> Result<(), End> {
+    /// Commits reports, and how far the agent has taken orders, in one transaction.
+    async fn commit(&mut self, kept: Vec<NumberedReport>, taken: bool) -> Result<(), End> {
         let (connector, journal) = (self.session.connector.clone(), self.journal);
+        let (told, taken) = (!kept.is_empty(), taken.then_some(self.taken));
         let committed = self
             .session
             .office
             .write(self.session.who.clone(), move |deed| {
-                Box::pin(async move { reports::commit(deed, &connector, journal, kept).await })
+                Box::pin(async move {
+                    if let Some(taken) = taken {
+                        sessions::orders_taken(deed, &connector, taken).await?;
+                    }
+                    reports::commit(deed, &connector, journal, kept).await
+                })
             })
             .await?;
-        self.committed = committed.through;
-        self.session.send(convert::ack(self.journal, self.committed)).await?;
+        if told {
+            self.committed = committed.through;
+            self.session.send(convert::ack(self.journal, self.committed)).await?;
+        }
         match committed.gap {
             None => Ok(()),
             Some(expected) => Err(End::malformed(format!("report {expected} is missing"))),
@@ -240,7 +258,7 @@ impl Talk<'_> {
         match message {
             FromAgent::Report(_) => Ok(None),
             FromAgent::Hello(_) => Err(End::malformed("Hello came twice")),
-            FromAgent::Ack(ack) => self.acknowledged(ack).await.map(|()| None),
+            FromAgent::Ack(ack) => self.acknowledged(ack).map(|()| None),
             FromAgent::Heartbeat(beat) => {
                 self.heard = beat.time;
                 let now = self.session.office.now();
@@ -258,22 +276,14 @@ impl Talk<'_> {
         }
     }
 
-    async fn acknowledged(&mut self, ack: proto::v1::Ack) -> Result<(), End> {
+    /// Notes how far the agent has taken orders; written with what came with it.
+    fn acknowledged(&mut self, ack: proto::v1::Ack) -> Result<(), End> {
         let Some(through) = ack.through else { return Err(End::malformed("an Ack has no place")) };
         if through.incarnation != self.log.to_string() || through.position > self.sent.0 {
             return Err(End::malformed("an Ack names orders that were not sent"));
         }
-        let through = Position(through.position);
-        if through > self.taken {
-            self.taken = through;
-            let connector = self.session.connector.clone();
-            self.session
-                .office
-                .write(self.session.who.clone(), move |deed| {
-                    Box::pin(async move { sessions::orders_taken(deed, &connector, through).await })
-                })
-                .await?;
-        }
+        self.taken = self.taken.max(Position(through.position));
+        self.look = true;
         Ok(())
     }
 
@@ -288,6 +298,7 @@ impl Talk<'_> {
         if outcome == Outcome::Misread && self.misreads < MISREADS {
             self.misreads += 1;
             self.standing_asked = Some(false);
+            self.look = true;
         }
         Ok(())
     }

@@ -174,7 +174,7 @@ fn labels_follow_decisions_and_the_agents_word() {
     let withdrawn = Request { stage: Stage::Withdrawn, ..pending() };
     let granting = || told(AccessState::Granting { since: later(1) });
     // (name, request, at, label, warning, note, deadline passed)
-    let table: Vec<(&str, Request, i64, Label, bool, Option<&str>, bool)> = vec![
+    let table = [
         ("waiting for a decision", pending(), 5, Label::PendingApproval, false, None, false),
         ("rejected", rejected(), 5, Label::Rejected, false, None, false),
         ("withdrawn", withdrawn, 5, Label::Revoked, false, Some("withdrawn before a decision"), false),
