@@ -8,7 +8,7 @@ use services::postgres::{Options, Postgres};
 
 #[derive(Args)]
 pub(crate) struct Services {
-    /// postgres or openbao; with --install also psql, openssl, buf or cargo-deny.
+    /// postgres or openbao; with --install also psql, openssl, buf, cargo-deny or strace.
     #[arg(value_parser = need)]
     name: Need,
     /// Installs it if it is missing, says where it is, and starts nothing.
