@@ -135,16 +135,9 @@ pub struct ControlPlane {
     pub url: Uri,
     pub ca_file: Option<PathBuf>,
     pub connect_deadline: Duration,
-    /// Silence for [`ControlPlane::silence`] means that the connection is lost.
+    /// The longest pause between two heartbeats of ours; the control plane may ask for shorter ones.
     pub heartbeat: Duration,
     pub redial_most: Duration,
-}
-
-impl ControlPlane {
-    /// Returns how long the control plane may be silent before the connection counts as lost.
-    pub const fn silence(&self) -> Duration {
-        self.heartbeat.saturating_mul(3)
-    }
 }
 
 /// Where the journal is, and how large.
@@ -183,9 +176,6 @@ pub enum LogFormat {
 /// The limits of the work on targets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Engine {
-    pub calls: usize,
-    /// At least 2: one is kept for closing.
-    pub calls_per_target: usize,
     pub call_deadline: Duration,
     pub listing_deadline: Duration,
     pub survey_every: Span,

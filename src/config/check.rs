@@ -69,8 +69,6 @@ impl Reader<'_> {
         };
         let shutdown_grace = self.duration("shutdown.grace").as_std();
         let engine = Engine {
-            calls: self.count("engine.calls"),
-            calls_per_target: self.count("engine.calls_per_target"),
             call_deadline: self.duration("engine.call_deadline").as_std(),
             listing_deadline: self.duration("engine.listing_deadline").as_std(),
             survey_every: self.duration("engine.survey_every"),
@@ -192,10 +190,6 @@ impl Reader<'_> {
                 None
             }
         }
-    }
-
-    fn count(&mut self, name: &'static str) -> usize {
-        self.whole(name).and_then(|number| usize::try_from(number).ok()).unwrap_or_default()
     }
 
     fn flag(&mut self, name: &'static str) -> bool {

@@ -124,7 +124,7 @@ pub const KEYS: &[Key] = &[
     key(
         "control_plane.heartbeat",
         duration(Span::from_secs(1), Span::from_secs(30)),
-        "How often each side says that it is there. A connection that is silent for three times as long is given up.",
+        "How often the agent says that it is there, at the least; the control plane may ask for more.",
     )
     .or("5s"),
     key(
@@ -201,18 +201,6 @@ pub const KEYS: &[Key] = &[
         "How long an ordered stop may take. Give the supervisor (systemd, Kubernetes) 5 s more.",
     )
     .or("20s"),
-    key(
-        "engine.calls",
-        Format::Whole { least: 2, most: 1024 },
-        "How many calls to all targets are under way at once.",
-    )
-    .or("64"),
-    key(
-        "engine.calls_per_target",
-        Format::Whole { least: 2, most: 32 },
-        "How many calls to one target are under way at once; one of them is kept for closing. Lower it for targets with few connections.",
-    )
-    .or("8"),
     key(
         "engine.call_deadline",
         duration(Span::from_secs(1), Span::from_mins(5)),

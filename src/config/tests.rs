@@ -36,7 +36,7 @@ fn the_least_file_gives_all_defaults() {
     let config = Config::load(&sources(GOOD)).unwrap();
     assert_eq!(config.connector.as_str(), "prod-eu-1");
     assert_eq!(config.control_plane.url.to_string(), "https://cp.example.com:8443/");
-    assert_eq!(config.control_plane.silence(), Duration::from_secs(15));
+    assert_eq!(config.control_plane.redial_most, Duration::from_secs(30));
     assert_eq!(config.secrets.bindings, Mode::FirstUse);
     assert_eq!(config.admin_listen, "127.0.0.1:9464".parse().unwrap());
     assert_eq!(config.journal.reserve_bytes, 16 << 20);
@@ -70,10 +70,10 @@ fn each_key_is_held_to_its_limits() {
         ("control_plane.url=ftp://host", false),
         ("control_plane.url=http://127.0.0.1:1", false),
         ("control_plane.url=https://", false),
-        ("control_plane.heartbeat=30s", true),
-        ("control_plane.heartbeat=31s", false),
-        ("control_plane.heartbeat=0s", false),
-        ("control_plane.heartbeat=5", false),
+        ("control_plane.connect_deadline=60s", true),
+        ("control_plane.connect_deadline=61s", false),
+        ("control_plane.connect_deadline=0s", false),
+        ("control_plane.connect_deadline=5", false),
         ("control_plane.allow_plain_http=yes", false),
         ("journal.reserve_mib=0", true),
         ("journal.reserve_mib=-1", false),
@@ -91,10 +91,10 @@ fn each_key_is_held_to_its_limits() {
         ("admin.listen=localhost:9464", false),
         ("admin.listen=127.0.0.1", false),
         ("log.level=info,h2=trace", false),
-        ("engine.calls_per_target=1", false),
+        ("engine.call_deadline=500ms", false),
         ("shutdown.grace=90m", false),
         // Blank counts as not given.
-        ("control_plane.heartbeat= ", true),
+        ("control_plane.connect_deadline= ", true),
         ("journal.most_mib=", true),
     ];
     for (line, taken) in table {
@@ -148,7 +148,7 @@ fn the_later_place_wins_and_is_named() {
 #[test]
 fn all_faults_are_told_at_once_with_place_and_way_out() {
     let mut given = sources(
-        "connecter = \"x\"\n[journal]\ndir = \"/j\"\nsize = 3\n[control_plane]\nurl = [\"a\"]\nheartbeat = \"1h\"\n[other]\nkey = 1\n",
+        "connecter = \"x\"\n[journal]\ndir = \"/j\"\nsize = 3\n[control_plane]\nurl = [\"a\"]\nredial_most = \"1h\"\n[other]\nkey = 1\n",
     );
     given.environment = [("TIDEGATE_JOURNAL_DRI", "/x"), ("TIDEGATE_TOKEN_FILE", "rel")]
         .map(|(name, text)| (name.into(), text.into()))
@@ -159,7 +159,7 @@ fn all_faults_are_told_at_once_with_place_and_way_out() {
         [
             "/etc/tidegate.toml:1: `connecter` is not a key of this build: did you mean `connector`?",
             "not given: `connector` is missing: give 1 to 64 characters of a-z, A-Z, 0-9, `-`, `_`, `.`, or set TIDEGATE_CONNECTOR",
-            "/etc/tidegate.toml:7: `control_plane.heartbeat` is out of its limits: give a duration from 1s to 30s, written as 45s, 90m or 1h30m",
+            "/etc/tidegate.toml:7: `control_plane.redial_most` is out of its limits: give a duration from 1s to 10m, written as 45s, 90m or 1h30m",
             "/etc/tidegate.toml:6: `control_plane.url` is not a text, whole number, true or false: give https://host or https://host:port",
             "not given: `identity.dir` is missing: give an absolute path, or set TIDEGATE_IDENTITY_DIR",
             "/etc/tidegate.toml:4: `journal.size` is not a key of this build: remove it; `tidegate config show` lists every key",
