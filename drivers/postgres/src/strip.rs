@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{AccountRef, Code};
 use tokio_postgres::Row;
 
-use crate::account::{PERMISSION_ROLE, Role, column, our_mark, read_mark};
-use crate::catalogue::{DEPENDING, DIRECT_RIGHTS, MEMBERSHIPS, ONWARD, PARAMETER_RIGHTS, SETTINGS};
+use crate::account::{PERMISSION_ROLE, Role, column, known_oid, our_mark, read_mark};
+use crate::catalogue::{ACCOUNT, DEPENDING, DIRECT_RIGHTS, MEMBERSHIPS, ONWARD, PARAMETER_RIGHTS, SETTINGS};
 use crate::close::{Known, remains};
 use crate::connect::Facts;
 use crate::faults::{Fault, Stage};
@@ -36,10 +36,14 @@ impl PostgresTarget {
             let session = self.pool.session(&self.home, Purpose::Close).await?;
             let outcome = self.find_holdings(&session, account).await;
             let Some((known, holdings)) = session.settle(outcome).await? else { return Ok(()) };
-            if holdings.deed.is_empty() && !holdings.direct && holdings.owning.is_empty() {
+            let simple = !holdings.direct && holdings.owning.is_empty();
+            if !(simple && holdings.deed.is_empty()) {
+                self.take(&known, holdings).await?;
+            }
+            // Memberships and attributes went in one verified transaction; rights in databases are read again.
+            if simple {
                 return Ok(());
             }
-            self.take(&known, holdings).await?;
         }
         Err(remains(Code::BUSY, "rights of the account came back while they were taken"))
     }
@@ -49,8 +53,13 @@ impl PostgresTarget {
         session: &Session,
         account: &AccountRef,
     ) -> Result<Option<(Known, Holdings)>, Fault> {
-        let Some((known, role)) = self.find_on(session, account).await? else { return Ok(None) };
-        Ok(Some((known, self.holdings(session, &role).await?)))
+        session.prepare(&[ACCOUNT, MEMBERSHIPS, ONWARD, DEPENDING, SETTINGS]).await?;
+        // Most often the OID is known and right: then everything is read in one exchange.
+        let guess = known_oid(account.immutable.as_ref()).unwrap_or_default();
+        let (found, guessed) = tokio::join!(self.find_on(session, account), held(session, guess));
+        let Some((known, role)) = found? else { return Ok(None) };
+        let held = if role.oid == guess { guessed? } else { held(session, role.oid).await? };
+        Ok(Some((known, self.holdings(session.facts()?, &role, &held)?)))
     }
 
     async fn take(&self, known: &Known, holdings: Holdings) -> Result<(), Fault> {
@@ -68,45 +77,33 @@ impl PostgresTarget {
         outcome
     }
 
-    async fn holdings(&self, session: &Session, role: &Role) -> Result<Holdings, Fault> {
-        let facts = session.facts()?.clone();
-        let oids = vec![role.oid];
-        let by_oids: [Parameter<'_>; 1] = [&oids];
-        let and_ourselves: [Parameter<'_>; 2] = [&oids, &facts.ourselves];
-        let by_oid: [Parameter<'_>; 1] = [&role.oid];
-        session.prepare(&[MEMBERSHIPS, ONWARD, DEPENDING, SETTINGS]).await?;
-        let (memberships, onward, depending, settings) = tokio::join!(
-            session.rows(MEMBERSHIPS, &by_oids),
-            session.rows(ONWARD, &and_ourselves),
-            session.rows(DEPENDING, &by_oids),
-            session.rows(SETTINGS, &by_oid),
-        );
+    fn holdings(&self, facts: &Facts, role: &Role, held: &Held) -> Result<Holdings, Fault> {
         let account = Ident::found(&role.name);
         let mut deed = vec![];
         if !role.attributes.is_empty() {
             deed.push(statements::strip_attributes(&account, &role.attributes));
         }
-        for row in onward? {
-            deed.push(take_back(&row, &facts)?);
+        for row in &held.onward {
+            deed.push(take_back(row, facts)?);
         }
         let mut owning = BTreeMap::new();
-        for row in memberships? {
-            let membership = Membership::of(&row)?;
-            if membership.owns && self.is_permission_role(&membership, &facts) {
+        for row in &held.memberships {
+            let membership = Membership::of(row)?;
+            if membership.owns && self.is_permission_role(&membership, facts) {
                 owning.insert(membership.role, membership.name.clone());
             }
             // The common role says what the account is; it stays as long as it gives nothing.
             if membership.name != MANAGED || membership.admin || membership.gives {
-                deed.push(membership.leave(&account, &facts));
+                deed.push(membership.leave(&account, facts));
             }
         }
-        for row in settings? {
-            let database: Option<String> = column(&row, 0)?;
+        for row in &held.settings {
+            let database: Option<String> = column(row, 0)?;
             deed.push(statements::reset_settings(&account, database.as_deref().map(Ident::found).as_ref()));
         }
         let mut direct = false;
-        for row in depending? {
-            direct |= column::<String>(&row, 4)? == "a";
+        for row in &held.depending {
+            direct |= column::<String>(row, 4)? == "a";
         }
         Ok(Holdings { deed, owning: owning.into_iter().collect(), direct })
     }
@@ -163,6 +160,29 @@ impl PostgresTarget {
         }
         Ok(())
     }
+}
+
+/// What the catalogue says of one account.
+struct Held {
+    memberships: Vec<Row>,
+    onward: Vec<Row>,
+    depending: Vec<Row>,
+    settings: Vec<Row>,
+}
+
+async fn held(session: &Session, oid: u32) -> Result<Held, Fault> {
+    let ourselves = session.facts()?.ourselves;
+    let oids = vec![oid];
+    let by_oids: [Parameter<'_>; 1] = [&oids];
+    let and_ourselves: [Parameter<'_>; 2] = [&oids, &ourselves];
+    let by_oid: [Parameter<'_>; 1] = [&oid];
+    let (memberships, onward, depending, settings) = tokio::join!(
+        session.rows(MEMBERSHIPS, &by_oids),
+        session.rows(ONWARD, &and_ourselves),
+        session.rows(DEPENDING, &by_oids),
+        session.rows(SETTINGS, &by_oid),
+    );
+    Ok(Held { memberships: memberships?, onward: onward?, depending: depending?, settings: settings? })
 }
 
 /// Takes back what an account gave on.

@@ -16,8 +16,10 @@ use driver::contract;
 use services::postgres::{LogStatement, Options};
 use world::PostgresWorld;
 
+/// A server that logs every statement; `POSTGRES_BIN` chooses another version by the folder of its programs.
 fn all_logged() -> Options {
-    Options { log_statement: LogStatement::All, ..Options::for_tests() }
+    let bin_dir = std::env::var_os("POSTGRES_BIN").map(Into::into);
+    Options { bin_dir, log_statement: LogStatement::All, ..Options::for_tests() }
 }
 
 /// `CONTRACT=part` plays only the cases whose names contain that part.

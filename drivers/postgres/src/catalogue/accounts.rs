@@ -27,39 +27,33 @@ WHERE r.oid = ANY ($1::oid[])";
 /// What accounts are members of: `$1` oid[]. The last column says that the common role, which is to give
 /// nothing, gives something.
 pub(crate) const MEMBERSHIPS: &str = "
-SELECT m.member, m.roleid, p.rolname, m.admin_option,
+SELECT m.member, m.roleid, pg_get_userbyid(m.roleid), m.admin_option,
     coalesce((to_jsonb(m) ->> 'inherit_option')::bool, true),
     coalesce((to_jsonb(m) ->> 'set_option')::bool, true),
-    g.rolname, d.description,
+    pg_get_userbyid(m.grantor), d.description,
     EXISTS (SELECT FROM pg_shdepend AS s WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = m.roleid
         AND s.deptype = 'o' AND s.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)),
-    p.rolname = 'tidegate_managed' AND (p.rolsuper OR p.rolcreaterole OR p.rolcreatedb OR p.rolreplication
-        OR p.rolbypassrls
-        OR EXISTS (SELECT FROM pg_auth_members AS n WHERE n.member = p.oid)
+    pg_get_userbyid(m.roleid) = 'tidegate_managed' AND (
+        EXISTS (SELECT FROM pg_roles AS p WHERE p.oid = m.roleid AND (p.rolsuper OR p.rolcreaterole
+            OR p.rolcreatedb OR p.rolreplication OR p.rolbypassrls))
+        OR EXISTS (SELECT FROM pg_auth_members AS n WHERE n.member = m.roleid)
         OR EXISTS (SELECT FROM pg_shdepend AS s WHERE s.refclassid = 'pg_authid'::regclass
-            AND s.refobjid = p.oid AND s.deptype IN ('a', 'o')))
+            AND s.refobjid = m.roleid AND s.deptype IN ('a', 'o')))
 FROM pg_auth_members AS m
-JOIN pg_roles AS p ON p.oid = m.roleid
-LEFT JOIN pg_roles AS g ON g.oid = m.grantor
 LEFT JOIN pg_shdescription AS d ON d.classoid = 'pg_authid'::regclass AND d.objoid = m.roleid
 WHERE m.member = ANY ($1::oid[])
-ORDER BY m.member, p.rolname, g.rolname";
+ORDER BY 1, 3, 7";
 
 /// Memberships that accounts gave, and memberships in them: `$1` oid[], `$2` our own oid. What they gave
 /// is looked for only once their login is shut: before 16 it takes a reading of all memberships.
 pub(crate) const ONWARD: &str = "
-SELECT a.oid, p.rolname, u.rolname, g.rolname
-FROM unnest($1::oid[]) AS a(oid)
-JOIN pg_auth_members AS m ON m.roleid = a.oid
-JOIN pg_roles AS p ON p.oid = m.roleid JOIN pg_roles AS u ON u.oid = m.member
-LEFT JOIN pg_roles AS g ON g.oid = m.grantor
-WHERE m.member <> $2
-UNION
-SELECT m.grantor, p.rolname, u.rolname, g.rolname
+SELECT m.roleid, pg_get_userbyid(m.roleid), pg_get_userbyid(m.member), pg_get_userbyid(m.grantor)
 FROM pg_auth_members AS m
-JOIN pg_roles AS p ON p.oid = m.roleid JOIN pg_roles AS u ON u.oid = m.member
-LEFT JOIN pg_roles AS g ON g.oid = m.grantor
-WHERE m.grantor = ANY ($1::oid[]) AND m.member <> ALL ($1::oid[])
+WHERE m.roleid = ANY ($1::oid[]) AND m.member <> $2
+UNION ALL
+SELECT m.grantor, pg_get_userbyid(m.roleid), pg_get_userbyid(m.member), pg_get_userbyid(m.grantor)
+FROM pg_auth_members AS m
+WHERE m.grantor = ANY ($1::oid[]) AND m.member <> ALL ($1::oid[]) AND m.roleid <> ALL ($1::oid[])
     AND EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = ANY ($1::oid[]) AND NOT r.rolcanlogin)";
 
 /// What depends on accounts, in all databases: `$1` oid[]. `a` is a right, `o` an owned object.
