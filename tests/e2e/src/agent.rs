@@ -61,7 +61,6 @@ impl Agent {
         std::fs::copy(setup.authority, &authority).context("copy the authority")?;
         let settings = [
             format!("control_plane.ca_file={}", authority.display()),
-            "control_plane.heartbeat=1s".into(),
             "control_plane.redial_most=1s".into(),
             format!("secrets.file_root={}", folder.join("secrets").display()),
             "admin.listen=127.0.0.1:0".into(),

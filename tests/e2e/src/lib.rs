@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod authority;
+pub mod census;
 pub mod clock;
 pub mod command;
 pub mod logs;
@@ -15,6 +16,7 @@ pub mod programs;
 pub mod proxy;
 pub mod psql;
 pub mod random;
+pub mod search;
 pub mod session;
 pub mod shop;
 pub mod story;

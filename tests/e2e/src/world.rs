@@ -1,6 +1,7 @@
 //! A whole world: target, control plane, agent, what stands between them, and people.
 
 mod asking;
+pub mod places;
 mod reading;
 mod trouble;
 

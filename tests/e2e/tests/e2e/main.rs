@@ -1,5 +1,7 @@
 //! The real programs together, from the request to the receipt.
 
+mod recorded;
+mod secrecy;
 mod story;
 
 /// Unwraps, and shows a fault with its causes and without a backtrace, which says nothing here.
