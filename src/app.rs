@@ -74,6 +74,7 @@ pub async fn run(
     metrics: PrometheusHandle,
     shutdown: Shutdown,
 ) -> Result<(), AppFault> {
+    crate::measures::describe();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let started = clock.wall();
     let identity_dir = config.identity_dir.clone();

@@ -13,6 +13,7 @@ mod engine;
 pub mod exit;
 pub mod hardening;
 mod link;
+mod measures;
 mod office;
 pub mod shutdown;
 pub mod stores;

@@ -24,8 +24,8 @@ use uuid::Uuid;
 use crate::admin;
 use crate::clock::Clock;
 use crate::config::ControlPlane;
-use crate::drivers;
 use crate::engine::published::{Desk, Newsstand};
+use crate::{drivers, measures};
 use dial::{LinkFault, dial};
 use redial::Redial;
 use session::Session;
@@ -61,6 +61,7 @@ impl Link {
             if matches!(fault, LinkFault::Stopping) {
                 return;
             }
+            measures::link(false);
             let reason = crate::exit::chain(&fault);
             let since = self.clock.wall();
             self.stands.send_modify(|link| match link {
@@ -90,6 +91,7 @@ impl Link {
                     clock: &self.clock,
                     renewed,
                     stands: &self.stands,
+                    heartbeat: self.settings.heartbeat,
                 };
                 session.run(line, self.settings.connect_deadline).await
             }

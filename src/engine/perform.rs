@@ -12,10 +12,10 @@ use model::{
 };
 use rules::{Act, Action, Answer, ConnectionLine, Ladder, Task, Ticket};
 use seal::credential::seal_credential;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::targets::{Opened, Targets};
-use crate::drivers;
+use crate::{drivers, measures};
 
 /// What an action came to.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl Performer {
     pub(crate) async fn perform(self: Arc<Self>, action: Action, integration: Arc<Integration>) -> Performed {
         let Action { ticket, account, act, .. } = action;
         let deadline = self.targets.shop.call_deadline;
-        let word = act.word();
+        let (word, begun) = (act.word(), Instant::now());
         let mut identity = None;
         let work = async {
             if let Act::Mint { .. } = &act {
@@ -97,6 +97,7 @@ impl Performer {
             Answer::Done { failure, .. } => failure.as_ref(),
             Answer::Minted { .. } | Answer::Deleted { .. } | Answer::Observed(_) => None,
         };
+        measures::action(word, failure.is_none(), begun.elapsed());
         if let Some(failure) = failure {
             tracing::warn!(%account, integration = %integration.id, action = word, code = %failure.code, detail = %failure.detail, "Action did not succeed");
             self.targets.failed(&integration.id, failure).await;

@@ -5,10 +5,13 @@ use model::durable::Batch;
 use model::{BatchId, CloseOnly, Incarnation};
 use rules::Input;
 use rules::book::Step;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::published::Published;
 use super::reads::Reading;
+use crate::measures;
+
 use super::{COUNT_EVERY, Engine, EngineFault, load, show};
 
 impl Engine {
@@ -64,6 +67,9 @@ impl Engine {
         };
         self.shown.send_if_modified(|shown| {
             let changed = *shown != now;
+            if changed {
+                measures::standing(now.counts, now.queue, now.standstill.is_none() && now.journal_works);
+            }
             *shown = now;
             changed
         });
@@ -72,8 +78,10 @@ impl Engine {
 
     /// Returns whether the loop may go on at once.
     pub(super) async fn write(&mut self, step: Step) -> Result<bool, EngineFault> {
+        let begun = Instant::now();
         match self.parts.journal.append(step.batch()).await {
             Ok(proof) => {
+                measures::appended(begun.elapsed());
                 let actions = self.book.keep(step, &proof).map_err(|_| EngineFault::ForeignProof)?;
                 self.dispatch(actions);
                 Ok(true)

@@ -21,6 +21,7 @@ use crate::admin;
 use crate::clock::Clock;
 use crate::engine::published::{Desk, Message, Newsstand, Published};
 use crate::engine::reads::News;
+use crate::measures;
 
 /// Reports that are read from the journal at a time.
 const TOGETHER: u32 = 256;
@@ -37,6 +38,8 @@ pub(crate) struct Session<'l> {
     pub(crate) renewed: &'l mut bool,
     /// Told once the session stands.
     pub(crate) stands: &'l watch::Sender<admin::Link>,
+    /// We send at least this often, whatever the control plane asks for.
+    pub(crate) heartbeat: Duration,
 }
 
 fn message(message: v1::agent_message::Message) -> v1::AgentMessage {
@@ -77,6 +80,7 @@ impl Session<'_> {
             .map_or(Position(0), |cursor| cursor.position);
         self.agree_on_journal(&welcome, committed).await?;
         tracing::info!(control_plane = %welcome.incarnation, version = %welcome.version, "Connected to the control plane");
+        measures::link(true);
         self.stands.send_replace(admin::Link::Up { since: self.clock.wall() });
         let beat = welcome.heartbeat.as_std();
         let heard = Arc::new(std::sync::Mutex::new(None));
@@ -97,7 +101,7 @@ impl Session<'_> {
             heard: Arc::clone(&heard),
         };
         let reading = self.read(inward, out, journal, beat, heard);
-        let writing = self.write(writer, beat);
+        let writing = self.write(writer, beat.min(self.heartbeat));
         tokio::select! {
             ended = reading => ended,
             ended = writing => ended,
