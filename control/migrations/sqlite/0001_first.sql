@@ -44,6 +44,7 @@ CREATE INDEX connector_tokens_of_connector ON connector_tokens (connector);
 CREATE TABLE drivers (
     connector TEXT NOT NULL REFERENCES connectors (id),
     kind      TEXT NOT NULL,
+    catalogue TEXT NOT NULL,
     body      TEXT NOT NULL,
     PRIMARY KEY (connector, kind)
 ) STRICT, WITHOUT ROWID;

@@ -52,16 +52,15 @@ pub async fn create(deed: &mut Deed<'_>, integration: &str, ask: Ask) -> Result<
     if offer.retired_at.is_some() {
         return Err(Refusal::missing("integration", integration));
     }
-    let drivers = deed.rows.drivers(Some(&offer.connector)).await?;
-    let driver = drivers.into_iter().find(|driver| driver.kind == offer.integration.kind.0);
-    let Some(driver) = driver else {
+    let catalogue = deed.rows.catalogue(&offer.connector, &offer.integration.kind.0).await?;
+    let Some(catalogue) = catalogue else {
         let detail = format!(
             "the agent of the connector `{}` has never connected with a driver `{}`: nothing can be opened yet",
             offer.connector, offer.integration.kind
         );
         return Err(Refusal::conflict("connector_not_seen", detail));
     };
-    let faults = ask_faults(&ask, &offer, &driver.catalogue, deed.limits.longest, deed.now);
+    let faults = ask_faults(&ask, &offer, &catalogue, deed.limits.longest, deed.now);
     if !faults.is_empty() {
         return Err(Refusal::Invalid { faults });
     }

@@ -52,6 +52,7 @@ pub async fn run(world: &dyn StoreWorld) {
     logs::taken_orders_are_dropped_through_a_place(world).await;
     logs::cursors_of_reports_never_go_back(world).await;
     lists::lists_are_read_on_page_by_page(world).await;
+    lists::a_request_comes_back_in_every_state(world).await;
     lists::the_living_are_those_that_should_live(world).await;
     lists::a_snapshot_is_swapped_in_whole(world).await;
     lists::search_takes_words_literally(world).await;

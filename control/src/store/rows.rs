@@ -17,7 +17,7 @@ use crate::record::{
 };
 use crate::rules::order::Order;
 use crate::rules::request::{Event, Request};
-use crate::rules::terms::Offer;
+use crate::rules::terms::{Catalogue, Offer};
 use crate::token::TokenHash;
 
 type Done<T> = Result<T, StoreFault>;
@@ -54,6 +54,8 @@ pub trait Connectors: Send {
     /// A connector that is new gets an empty log of the given life.
     async fn put_connector(&mut self, connector: &Connector, log: Incarnation) -> Done<()>;
     async fn drivers(&mut self, connector: Option<&ConnectorId>) -> Done<Vec<Driver>>;
+    /// What the connector's driver of a kind offers.
+    async fn catalogue(&mut self, connector: &ConnectorId, kind: &str) -> Done<Option<Catalogue>>;
     /// Replaces all drivers of the connector.
     async fn put_drivers(&mut self, connector: &ConnectorId, drivers: &[Driver]) -> Done<()>;
     async fn log(&mut self, connector: &ConnectorId) -> Done<Option<Log>>;

@@ -150,7 +150,6 @@ pub(in crate::http) async fn request_show(
     let patience = tokio::time::sleep(Duration::from_secs(wait));
     tokio::pin!(patience);
     loop {
-        bell.mark_unchanged();
         let mut rows = office.read().await?;
         let found = rows.request(&id).await?.ok_or_else(missing)?;
         caller.may(Doing::SeeRequest(&found.grantee)).map_err(|_| missing())?;
@@ -160,7 +159,7 @@ pub(in crate::http) async fn request_show(
         }
         drop(rows);
         tokio::select! {
-            _ = bell.changed() => {}
+            () = bell.rung() => {}
             () = &mut patience => {}
             () = office.stopping.cancelled() => {}
         }

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use model::{AccessId, ConnectorId, GranteeId, GranteeKey, IntegrationId, Permission, ResourceId, Revision};
+use model::{
+    AccessId, AccessState, AccountId, Code, ConnectorId, EndReason, Failure, GranteeId, GranteeKey,
+    IntegrationId, Permission, Residual, ResidualKind, ResourceId, Retry, Revision, Span, Verdict,
+};
 
 use super::{StoreWorld, at, furnished, kept, request, user};
-use crate::record::{KeyRecord, Remembered, Resource};
-use crate::rules::request::{Asked, By, Stage};
+use crate::record::{KeyRecord, Remembered, Resource, Stray};
+use crate::rules::request::{Asked, By, Stage, Told};
 use crate::store::Rows;
 use crate::store::rows::{RequestQuery, ResourceQuery};
 
@@ -40,6 +43,63 @@ pub(super) async fn lists_are_read_on_page_by_page(world: &dyn StoreWorld) {
     }
     let newest_first = ["acc-6", "acc-5", "acc-4", "acc-3", "acc-2", "acc-1", "acc-0"];
     assert_eq!(requests, newest_first);
+}
+
+fn told(state: AccessState) -> Told {
+    let failure = Failure::refused(Code::TIMED_OUT, "no answer");
+    Told {
+        revision: Revision(3),
+        state,
+        failure: Some(failure.with_retry(Retry::After(Span::from_secs(5)))),
+        account: Some(AccountId::from_uuid(uuid::Uuid::nil())),
+        cancel_possible: true,
+        at: at(9),
+    }
+}
+
+pub(super) async fn a_request_comes_back_in_every_state(world: &dyn StoreWorld) {
+    let residual = Residual { kind: ResidualKind::Session, detail: "one".into(), ends_at: Some(at(8)) };
+    let states = [
+        AccessState::Accepted { since: at(2) },
+        AccessState::Granting { since: at(2) },
+        AccessState::Active { since: at(2) },
+        AccessState::Interrupted { since: at(2) },
+        AccessState::Ending {
+            reason: EndReason::NotOpened(Code::BUSY),
+            contained: true,
+            attempts: 4,
+            since: at(2),
+        },
+        AccessState::Ended { verdict: Verdict::Deleted, residual: vec![residual], at: at(2) },
+        AccessState::Refused { code: Code::GUARDRAIL_REFUSED },
+        AccessState::Failed { code: Code::other("some_new_code") },
+        AccessState::Canceled { at: at(2) },
+    ];
+    let store = furnished(world).await;
+    for state in states {
+        let mut written = request("acc-1", at(100));
+        written.told = Some(told(state.clone()));
+        let stray = Stray {
+            access: written.id.clone(),
+            connector: written.connector.clone(),
+            integration: written.integration.clone(),
+            account: AccountId::from_uuid(uuid::Uuid::nil()),
+            state,
+            at: at(9),
+        };
+        let (row, lost) = (written.clone(), stray.clone());
+        kept(&store, move |rows| {
+            Box::pin(async move {
+                rows.put_request(&row).await?;
+                rows.put_stray(&lost).await
+            })
+        })
+        .await;
+        let mut view = store.read().await.unwrap();
+        let read = view.request(&written.id).await.unwrap();
+        assert_eq!(read.as_ref(), Some(&written), "`{}` is not read back", written.word());
+        assert_eq!(view.strays(&written.connector).await.unwrap(), [stray]);
+    }
 }
 
 pub(super) async fn the_living_are_those_that_should_live(world: &dyn StoreWorld) {

@@ -8,6 +8,7 @@ use model::{ConnectorId, Incarnation, Position, Timestamp};
 use super::{SqliteRows, Through, all, decode, encode, fault, one, run, signed, unsigned};
 use crate::record::{Connector, Driver, Log, NumberedOrder, Stray};
 use crate::rules::order::Order;
+use crate::rules::terms::Catalogue;
 use crate::store::StoreFault;
 use crate::store::rows::Connectors;
 use crate::token::TokenHash;
@@ -71,16 +72,25 @@ impl<C: Through> Connectors for SqliteRows<C> {
         )
     }
 
+    async fn catalogue(
+        &mut self,
+        connector: &ConnectorId,
+        kind: &str,
+    ) -> Result<Option<Catalogue>, StoreFault> {
+        one!(self, "SELECT catalogue FROM drivers WHERE connector = ? AND kind = ?", connector.as_str(), kind)
+    }
+
     async fn put_drivers(&mut self, connector: &ConnectorId, drivers: &[Driver]) -> Result<(), StoreFault> {
         run!(self, "DELETE FROM drivers WHERE connector = ?", connector.as_str())?;
         for driver in drivers {
-            let body = encode(driver)?;
+            let (catalogue, body) = (encode(&driver.catalogue)?, encode(driver)?);
             run!(
                 self,
-                "INSERT INTO drivers (connector, kind, body) VALUES (?, ?, ?)
-                 ON CONFLICT (connector, kind) DO UPDATE SET body = excluded.body",
+                "INSERT INTO drivers (connector, kind, catalogue, body) VALUES (?, ?, ?, ?)
+                 ON CONFLICT (connector, kind) DO UPDATE SET catalogue = excluded.catalogue, body = excluded.body",
                 connector.as_str(),
                 driver.kind.as_str(),
+                catalogue,
                 body
             )?;
         }

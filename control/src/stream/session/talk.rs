@@ -5,11 +5,11 @@ use model::{Incarnation, Position, Span};
 use prost::Message as _;
 use proto::v1::agent_message::Message as FromAgent;
 use proto::v1::{AgentMessage, GoodbyeReason};
-use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 use tonic::Streaming;
 
 use super::{End, SENDING, Session};
+use crate::bells::Listener;
 use crate::changes::sessions::{self, Outcome, Standing};
 use crate::changes::{glances, reports};
 use crate::refusal::Refusal;
@@ -33,7 +33,7 @@ const MISREADS: u32 = 3;
 pub(super) struct Talk<'s> {
     pub(super) session: &'s Session,
     pub(super) place: Place,
-    pub(super) bell: watch::Receiver<()>,
+    pub(super) bell: Listener,
     pub(super) journal: Incarnation,
     /// The life of the log of orders.
     pub(super) log: Incarnation,
@@ -79,7 +79,7 @@ impl Talk<'_> {
                     let detail = "another session of this connector took its place";
                     return Ok(End::passing(GoodbyeReason::Duplicate, detail));
                 }
-                _ = self.bell.changed() => {
+                () = self.bell.rung() => {
                     self.not_revoked().await?;
                     self.look = true;
                 }

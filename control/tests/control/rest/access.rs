@@ -51,6 +51,7 @@ async fn from_the_asking_to_the_receipt() {
     assert_eq!(approved["label"], "Granting");
     assert_eq!(approved["until"], START.plus(Span::from_mins(100)).to_string());
     assert_eq!(waited["state"], "accepted", "who waits for a change is told too early, or too late");
+    assert_eq!(house.office.bells.kept(), 0, "a bell is kept for nobody");
 
     let mut memory = Memory::new(&cast.connector, &cast.connector_token);
     let (agent, _) = memory.join(&house).await;
