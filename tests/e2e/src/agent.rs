@@ -9,6 +9,8 @@ use anyhow::{Context as _, bail};
 use model::Secret;
 use serde_json::{Value, json};
 use services::process::{self, Process, Start};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::clock;
@@ -16,6 +18,8 @@ use crate::command::{self, Finished};
 use crate::logs::Log;
 
 const READY: Duration = Duration::from_secs(60);
+/// How often a start is looked at: its time is measured.
+const OFTEN: Duration = Duration::from_millis(2);
 const STOPPED: Duration = Duration::from_secs(40);
 const A_COMMAND: Duration = Duration::from_secs(60);
 
@@ -122,6 +126,14 @@ impl Agent {
         Ok(())
     }
 
+    /// Waits until it says that it can open accesses.
+    pub async fn wait_ready(&self) -> anyhow::Result<()> {
+        clock::until_every(OFTEN, "the agent is ready", READY, async || {
+            Ok(is_ready(self.admin).await.unwrap_or(false).then_some(()))
+        })
+        .await
+    }
+
     /// Stops it in good order.
     pub fn stop(&mut self) -> anyhow::Result<()> {
         let Some(mut process) = self.process.take() else { return Ok(()) };
@@ -191,6 +203,14 @@ fn started(line: &str) -> Option<String> {
         return None;
     }
     fields.get("admin")?.as_str().map(str::to_owned)
+}
+
+async fn is_ready(admin: SocketAddr) -> std::io::Result<bool> {
+    let mut line = TcpStream::connect(admin).await?;
+    line.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+    let mut answer = [0; 12];
+    line.read_exact(&mut answer).await?;
+    Ok(&answer == b"HTTP/1.1 200")
 }
 
 /// A program's place that a user without rights can reach: another name for it, beside what is theirs.

@@ -36,6 +36,16 @@ pub fn now() -> Timestamp {
 pub async fn until<T>(
     what: &str,
     within: Duration,
+    look: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
+) -> anyhow::Result<T> {
+    until_every(LOOK, what, within, look).await
+}
+
+/// The same with a pause of one's own between two looks, where the answer's time is measured.
+pub async fn until_every<T>(
+    pause: Duration,
+    what: &str,
+    within: Duration,
     mut look: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
 ) -> anyhow::Result<T> {
     let watch = Watch::start();
@@ -46,7 +56,7 @@ pub async fn until<T>(
         if watch.elapsed() > within {
             bail!("waited {within:?} in vain for this: {what}");
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(pause).await;
     }
 }
 

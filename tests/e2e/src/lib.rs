@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod authority;
+pub mod bench;
 pub mod census;
 pub mod clock;
 pub mod command;

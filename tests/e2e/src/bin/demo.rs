@@ -81,7 +81,7 @@ async fn once(cli: &Cli) -> anyhow::Result<()> {
     let mut steps = vec![];
     let mut tell = |seen: &Seen| {
         if cli.json {
-            println!("{}", json!(seen));
+            println!("{}", serde_json::to_string(seen).unwrap_or_default());
         } else {
             println!("  {:<15}{:>7} ms  {}", seen.step, seen.ms, seen.seen);
         }
