@@ -116,6 +116,10 @@ fn recognise(record: &mut AccountRecord, found: &Present) -> bool {
     if !known && !proven {
         return false;
     }
+    if !known && let Some(credential) = record.credential.as_mut() {
+        // Made anew, not necessarily with the credential that is remembered here.
+        credential.set = false;
+    }
     record.account.immutable = Some(found.immutable.clone());
     true
 }
@@ -162,9 +166,6 @@ fn held(
         note_failure(record, act, &failure, now, effects);
         interrupt_lacking(record, now, effects);
         // What failed may have been the end of the sessions in which the rights live on: nothing has ended.
-        if !matches!(act, Act::Converge { shrinks: true, .. }) {
-            end_proven(record, observed, now, effects);
-        }
         return Outcome::Again(failure);
     }
     if shut || !wanted.within(&found.entitlements) {
@@ -185,7 +186,11 @@ fn held(
     record.marked(mark);
     record.failure = None;
     activate(record, observed, now, effects);
-    end_proven(record, observed, now, effects)
+    // Only taking away ends the sessions in which rights live on; what was ended meanwhile is next.
+    if matches!(act, Act::Converge { shrinks: true, .. }) {
+        return end_proven(record, observed, now, effects);
+    }
+    Outcome::Done
 }
 
 /// Takes what a failure tells: a call without an answer may still land, and a refusal ends what is being

@@ -84,6 +84,9 @@ pub struct IntegrationRecord {
     /// that is not there proves anything.
     #[serde(default)]
     pub replaced: Option<TargetIdentity>,
+    /// This journal has seen a whole survey of it: what it does not know of is not there.
+    #[serde(default)]
+    pub surveyed: bool,
     /// The chain of receipts outlives a retired integration.
     #[serde(default)]
     pub chain: ChainHead,

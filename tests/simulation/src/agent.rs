@@ -47,7 +47,8 @@ impl Office for Desk {
         body: &ReceiptBody,
     ) -> Result<(String, ChainHead), Code> {
         let number = head.number + 1;
-        Ok((format!("{{\"at\":\"{}\"}}", body.at), ChainHead { number, hash: number.to_string() }))
+        let signed = serde_json::to_string(body).map_err(|_| Code::other("unsigned"))?;
+        Ok((signed, ChainHead { number, hash: number.to_string() }))
     }
 }
 
@@ -84,27 +85,22 @@ impl Call {
     pub(crate) fn new(
         life: u64,
         action: Action,
+        serial: Option<u64>,
         fused: bool,
-        sessions_survive: bool,
         fault: Option<Fault>,
     ) -> Self {
         let mut verbs = VecDeque::new();
         let mut ladder = None;
         let account = match &action.act {
-            Act::Open { account, mark, expires, wanted, generation, .. } => {
+            Act::Open { account, mark, expires, wanted, .. } => {
                 let (mark, expires) = (mark.clone(), *expires);
                 if fused {
-                    verbs.push_back(Verb::OpenAll {
-                        mark,
-                        expires,
-                        wanted: wanted.clone(),
-                        generation: *generation,
-                    });
+                    verbs.push_back(Verb::OpenAll { mark, expires, wanted: wanted.clone(), serial });
                 } else {
                     verbs.extend([
                         Verb::Create { mark, expires },
                         Verb::Grant(wanted.clone()),
-                        Verb::SetCredential(*generation),
+                        Verb::SetCredential(serial),
                         Verb::Enable,
                     ]);
                 }
@@ -114,17 +110,17 @@ impl Call {
             Act::Converge { account, mark, expires, wanted, shrinks } => {
                 verbs.push_back(Verb::Grant(wanted.clone()));
                 if fault == Some(Fault::JoinRotates) {
-                    verbs.push_back(Verb::SetCredential(model::Generation(99)));
+                    verbs.push_back(Verb::SetCredential(Some(u64::MAX)));
                 }
                 verbs.push_back(Verb::Renew { mark: mark.clone(), expires: *expires });
-                if *shrinks && sessions_survive {
+                if *shrinks {
                     verbs.push_back(Verb::Rung(model::Rung::EndSessions));
                 }
                 verbs.push_back(Verb::Observe);
                 account.to_ref()
             }
-            Act::Rotate { account, mark, generation, .. } => {
-                verbs.push_back(Verb::SetCredential(*generation));
+            Act::Rotate { account, mark, .. } => {
+                verbs.push_back(Verb::SetCredential(serial));
                 verbs.push_back(Verb::Renew { mark: mark.clone(), expires: None });
                 verbs.push_back(Verb::Observe);
                 account.to_ref()

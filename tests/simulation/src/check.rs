@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::durable::{Batch, Table, Write};
-use model::{AccessId, AccessState, AccountId, EntitlementSet, Generation, Phase, Timestamp};
+use model::{
+    AccessId, AccessState, AccountId, Deed, EndReason, EntitlementSet, Phase, ReceiptBody, Timestamp,
+};
 use rules::{Act, Action, Book, Report};
 
 use crate::target::Target;
@@ -18,7 +20,13 @@ pub(crate) struct Checks {
     /// Accounts that others have changed: what was claimed of them is not ours to keep before they are opened anew.
     pub(crate) tampered: BTreeSet<AccountId>,
     /// The credential last released for an account.
-    pub(crate) released: BTreeMap<AccountId, Generation>,
+    pub(crate) released: BTreeMap<AccountId, u64>,
+    /// Accesses that were asked for and that nobody has withdrawn: they do not end by absence.
+    pub(crate) wanted: BTreeSet<AccessId>,
+    /// Accesses that were begun: their end has a receipt.
+    pub(crate) begun: BTreeSet<AccessId>,
+    /// Accesses whose close was stopped to be waited for.
+    pub(crate) canceled: BTreeSet<AccountId>,
 }
 
 /// An access that was reported active.
@@ -40,6 +48,14 @@ impl Checks {
         targets: &[Target],
         entitlements_of: impl Fn(&AccessId) -> Option<(EntitlementSet, Timestamp)>,
     ) -> Result<(), String> {
+        let receipts: Vec<ReceiptBody> = batch
+            .writes
+            .iter()
+            .filter_map(|write| match write {
+                Write::Receipt { body, .. } => serde_json::from_str(body).ok(),
+                _ => None,
+            })
+            .collect();
         for write in &batch.writes {
             let Write::Report { body, .. } = write else { continue };
             let report: Report =
@@ -47,6 +63,7 @@ impl Checks {
             match report {
                 Report::AccessChanged { access, account, state, .. } => {
                     self.active.remove(&access);
+                    self.account_of_state(&access, account, &state, &receipts)?;
                     let at = target_of(account);
                     let Some((wanted, until)) = entitlements_of(&access) else { continue };
                     match state {
@@ -78,17 +95,65 @@ impl Checks {
                     let set = targets[at]
                         .owned(account)
                         .find(|entry| entry.open)
-                        .and_then(|entry| entry.generation);
-                    if set != Some(sealed.generation) {
+                        .and_then(|entry| entry.credential);
+                    let serial = sealed.ciphertext.parse().ok();
+                    if set != serial && !self.tampered.contains(&account) {
                         return Err(format!(
-                            "credential {} of account {account} was released, and the target has {set:?}",
-                            sealed.generation.0
+                            "credential {serial:?} of account {account} was released, and the target has {set:?}",
                         ));
                     }
-                    self.released.insert(account, sealed.generation);
+                    self.released.extend(serial.map(|serial| (account, serial)));
+                }
+                Report::OrderRefused { access: Some(access), .. } => {
+                    self.wanted.remove(&access);
+                }
+                Report::IntegrationRetired { integration, .. } => {
+                    let left = targets
+                        .iter()
+                        .filter(|target| target.identity.0 == integration.as_str())
+                        .flat_map(|target| target.entries.values())
+                        .find(|entry| entry.owner.is_some_and(|owner| !self.canceled.contains(&owner)));
+                    if let Some(entry) = left {
+                        return Err(format!("`{integration}` was reported retired and has {entry:?}"));
+                    }
                 }
                 _ => {}
             }
+        }
+        Ok(())
+    }
+
+    /// Keeps account of how an access went, and whether it could.
+    fn account_of_state(
+        &mut self,
+        access: &AccessId,
+        account: AccountId,
+        state: &AccessState,
+        receipts: &[ReceiptBody],
+    ) -> Result<(), String> {
+        let absent = matches!(state, AccessState::Ending { reason: EndReason::Absent, .. });
+        if absent && self.wanted.contains(access) {
+            return Err(format!("access {access} ends by absence, and nobody has withdrawn it"));
+        }
+        if state.is_terminal() || matches!(state, AccessState::Ending { .. }) {
+            self.wanted.remove(access);
+        }
+        match state {
+            AccessState::Granting { .. } | AccessState::Active { .. } => {
+                self.begun.insert(access.clone());
+            }
+            AccessState::Canceled { .. } => {
+                self.canceled.insert(account);
+            }
+            AccessState::Ended { .. } if self.begun.contains(access) => {
+                let told = receipts.iter().any(|body| {
+                    body.access.as_ref() == Some(access) && matches!(body.deed, Deed::Ended { .. })
+                });
+                if !told {
+                    return Err(format!("access {access} has ended and there is no receipt of it"));
+                }
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -149,7 +214,7 @@ impl Checks {
             let set = targets[claim.target]
                 .owned(claim.account)
                 .find(|entry| entry.open)
-                .and_then(|entry| entry.generation);
+                .and_then(|entry| entry.credential);
             if let Some(released) = self.released.get(&claim.account)
                 && set != Some(*released)
             {
@@ -194,6 +259,10 @@ fn ended_is_true(
         let left = entry.entitlements.both(&wanted.minus(&others));
         if !left.is_empty() {
             return Err(format!("access {access} was reported ended and {left:?} is still held"));
+        }
+        let lives_on = entry.in_sessions.both(&wanted.minus(&others));
+        if entry.sessions > 0 && !lives_on.is_empty() {
+            return Err(format!("access {access} was reported ended and {lives_on:?} lives on in sessions"));
         }
         if last && entry.usable() {
             return Err(format!(

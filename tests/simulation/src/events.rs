@@ -8,7 +8,11 @@ use crate::agent::account_id;
 use crate::chaos::Happening;
 use crate::fault::Fault;
 use crate::plane::Plane;
+use crate::target::Target;
 use crate::world::{Event, GRANTEES, RESOURCES, TARGETS, Told, World, grantee, incarnation};
+
+/// In calm weather a close takes no longer than this.
+const PATIENCE: i64 = 3 * 60_000;
 
 impl World {
     pub(crate) fn happen(&mut self, happening: Happening) -> Told {
@@ -19,6 +23,7 @@ impl World {
             H::EndAccess => {
                 if let Some(id) = self.some_access() {
                     self.checks.active.remove(&id);
+                    self.checks.wanted.remove(&id);
                     return self.order(Order::EndAccess { access: id });
                 }
             }
@@ -31,6 +36,9 @@ impl World {
                         Timestamp::from_millis(known.until.as_millis() + self.rng.between(-20, 40) * 60_000);
                     if until > known.from {
                         self.checks.active.remove(&id);
+                        if let Some((_, _, latest)) = self.ever.get_mut(&id) {
+                            *latest = (*latest).max(until);
+                        }
                         let revision = known.revision.next();
                         return self.order(Order::PutAccess(AccessOrder { until, revision, ..known }));
                     }
@@ -46,6 +54,9 @@ impl World {
                 let (target, who) = (self.rng.index(TARGETS), self.rng.index(GRANTEES));
                 let account = account_id(&self.integrations[target], &grantee(who));
                 self.checks.active.retain(|_, claim| claim.account != account);
+                let ever = &self.ever;
+                let other = |id: &model::AccessId| ever.get(id).is_none_or(|(owner, ..)| *owner != account);
+                self.checks.wanted.retain(other);
                 let integration = self.integrations[target].clone();
                 return self.order(Order::DeleteAccount { integration, grantee: grantee(who) });
             }
@@ -94,9 +105,11 @@ impl World {
             H::JournalRestored => {
                 if let Some(copy) = self.journal_copy.take() {
                     self.crash();
+                    self.restored = true;
                     self.checks.active.clear();
                     self.checks.shut.clear();
                     self.checks.released.clear();
+                    self.checks.begun.clear();
                     self.journal =
                         if self.rng.chance(250) { Memory::new(incarnation(&mut self.rng)) } else { copy };
                     return self.start_agent();
@@ -114,6 +127,13 @@ impl World {
                     self.checks.released.clear();
                     return self.connect();
                 }
+            }
+            H::Retire => {
+                let target = self.rng.index(TARGETS);
+                self.checks.active.retain(|_, claim| claim.target != target);
+                self.checks.wanted.clear();
+                let integration = self.integrations[target].clone();
+                return self.order(Order::RetireIntegration { integration });
             }
             H::Survey => return self.survey(),
             H::Standing => return self.stand(),
@@ -166,6 +186,9 @@ impl World {
             from: Timestamp::from_millis(from),
             until: Timestamp::from_millis(from + self.rng.between(1, 60) * 60_000),
         };
+        let account = account_id(&order.integration, &order.grantee.id);
+        self.ever.insert(order.id.clone(), (account, order.entitlements.clone(), order.until));
+        self.checks.wanted.insert(order.id.clone());
         self.order(Order::PutAccess(order))
     }
 
@@ -190,12 +213,13 @@ impl World {
             let gone = RESOURCES[self.rng.index(RESOURCES.len())];
             target.missing.insert(gone.into());
             for entry in target.entries.values_mut() {
-                entry.entitlements = entry
-                    .entitlements
-                    .iter()
-                    .filter(|one| !one.resource.path.iter().any(|part| part == gone))
-                    .cloned()
-                    .collect();
+                for rights in [&mut entry.entitlements, &mut entry.in_sessions] {
+                    *rights = rights
+                        .iter()
+                        .filter(|one| !one.resource.path.iter().any(|part| part == gone))
+                        .cloned()
+                        .collect();
+                }
             }
             self.checks.active.retain(|_, claim| claim.target != index);
             self.checks.tampered.extend(target.entries.values().filter_map(|entry| entry.owner));
@@ -209,9 +233,9 @@ impl World {
                 continue;
             }
             match happening {
-                H::GranteeLogsIn => entry.sessions += 1 + u32::from(self.rng.chance(100)) * 50,
+                H::GranteeLogsIn => Target::logs_in(entry, 1 + u32::from(self.rng.chance(100)) * 50),
                 H::GranteeResists => {
-                    entry.sessions += 1;
+                    Target::logs_in(entry, 1);
                     entry.prepared += u32::from(self.rng.chance(500));
                     entry.blocks = u32::try_from(self.rng.between(0, 6)).unwrap_or(0);
                     entry.comes_back = true;
@@ -349,17 +373,26 @@ impl World {
             if !self.targets[index].up {
                 continue;
             }
-            let integration = self.integrations[index].clone();
             let identity = self.targets[index].identity.clone();
-            let sightings = self.targets[index].survey();
+            let mut sightings = self.targets[index].survey();
+            if self.fault == Some(Fault::HalfSurvey) {
+                sightings.truncate(sightings.len() / 2);
+            }
             // A connection tells the target's time, and heartbeats tell the control plane's.
             let said = self.true_time();
             self.input(Input::Heard { source: Source::Target, said })?;
             if self.link {
                 self.input(Input::Heard { source: Source::ControlPlane, said })?;
             }
-            self.input(Input::Identified { integration: integration.clone(), identity })?;
-            self.input(Input::Surveyed { integration, sightings, complete: true })?;
+            if self.rng.chance(300)
+                && let Some(life) = self.agent.as_ref().map(|agent| agent.life)
+            {
+                // A great catalogue takes its time; what was seen first is old when it comes.
+                let at = self.now + self.rng.between(1, 20_000);
+                self.at(at, Event::Sighted { life, target: index, identity, sightings });
+            } else {
+                self.sighted(index, identity, sightings)?;
+            }
         }
         let Some(agent) = self.agent.as_ref() else { return Ok(()) };
         if agent.book.meta().reconciling {
@@ -369,6 +402,39 @@ impl World {
             self.stand()?;
             if self.now < self.end_of_surveys() {
                 self.at(self.now + 60_000, Event::Surveys);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn sighted(
+        &mut self,
+        target: usize,
+        identity: model::TargetIdentity,
+        sightings: Vec<model::Sighting>,
+    ) -> Told {
+        let integration = self.integrations[target].clone();
+        self.input(Input::Identified { integration: integration.clone(), identity })?;
+        self.input(Input::Surveyed { integration, sightings, complete: true })
+    }
+
+    /// In calm weather nothing is held for long after its last deadline.
+    pub(crate) fn looks(&mut self) -> Told {
+        self.tell(|| "somebody looks whether anything is overdue".into());
+        let late = Timestamp::from_millis(self.now - PATIENCE);
+        for (n, target) in self.targets.iter().enumerate() {
+            for entry in target.entries.values() {
+                let Some(owner) = entry.owner else { continue };
+                let wanted: EntitlementSet = self
+                    .ever
+                    .values()
+                    .filter(|(account, _, until)| *account == owner && *until > late)
+                    .flat_map(|(_, entitlements, _)| entitlements.iter().cloned())
+                    .collect();
+                let overdue = entry.entitlements.minus(&wanted);
+                if !overdue.is_empty() {
+                    return Err(format!("on target-{n} {overdue:?} is overdue: {entry:?}"));
+                }
             }
         }
         Ok(())
@@ -404,6 +470,10 @@ impl World {
         for at in [self.now + 60_000, self.now + 300_000, last - 1_800_000, last - 900_000, last] {
             self.at(at.max(self.now + 1), Event::Surveys);
         }
+        let deadlines: Vec<_> = self.ever.values().map(|(_, _, until)| until.as_millis()).collect();
+        for until in deadlines {
+            self.at(until.max(self.now + 8 * 60_000) + PATIENCE + 1, Event::Looks);
+        }
         Ok(())
     }
 
@@ -427,6 +497,11 @@ impl World {
             if after != Some(before) {
                 return Err(format!("an account that is not ours was touched: {before:?} is now {after:?}"));
             }
+        }
+        // An old journal that has made as many reports as the lost one, unheard, cannot be told from it: what
+        // its reports replace is never told.
+        if !self.plane.standing.is_empty() && !self.restored {
+            return Err(format!("at the end the control plane still believes in {:?}", self.plane.standing));
         }
         let Some(agent) = self.agent.as_ref() else { return Err("at the end no agent runs".into()) };
         if let Some(record) = agent.book.accounts().find(|record| !record.accesses.is_empty()) {

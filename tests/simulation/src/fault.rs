@@ -53,8 +53,26 @@ faults! {
     ByNameAlone = "by-name-alone";
     /// After a crash a new credential is set instead of the one that was sealed.
     ForgetsCredential = "forgets-credential";
-    /// A call that may still land is not waited for.
+    /// Calls land long after they were given up on, later than anybody waits for.
     LandsUnseen = "lands-unseen";
+    /// A passed time-out is taken for surely not done.
+    TimeOutIsNotDone = "time-out-is-not-done";
+    /// Taking away leaves the sessions in which the rights live on.
+    RightsSurvive = "rights-survive";
+    /// Closing finds accounts by name alone, and so shuts those of others.
+    ShutsForeign = "shuts-foreign";
+    /// Receipts are not kept.
+    ReceiptsSkipped = "receipts-skipped";
+    /// A crash loses reports that nobody has committed.
+    ReportLost = "report-lost";
+    /// The credential is released before the account was read back.
+    ReleasesEarly = "releases-early";
+    /// Closing waits behind whatever else is under way.
+    ClosingStarves = "closing-starves";
+    /// A deletion is believed without being looked at, and an integration retired over it.
+    RetireLeaves = "retire-leaves";
+    /// A survey that broke off half-way passes for a whole one.
+    HalfSurvey = "half-survey";
 }
 
 impl fmt::Display for Fault {

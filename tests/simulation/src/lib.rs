@@ -5,6 +5,8 @@
 //!
 //! [`Fault`] plants mistakes, one at a time, to see that the checks bite.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "a made-up world looks only at what it checks")]
+
 mod agent;
 mod chaos;
 mod check;
@@ -13,6 +15,7 @@ mod fault;
 mod plane;
 mod rng;
 mod target;
+mod weather;
 mod world;
 
 pub use fault::Fault;
@@ -41,4 +44,13 @@ pub fn run(seed: u64, fault: Option<Fault>) -> Result<u64, Box<Broken>> {
             Err(Box::new(Broken { seed, why, story: again.story.unwrap_or_default() }))
         }
     }
+}
+
+/// Returns the story of a seed's world, a line for each thing that happened.
+pub fn story(seed: u64) -> Vec<String> {
+    let mut world = world::World::new(seed, None, true);
+    let told = world.run();
+    let mut story = world.story.unwrap_or_default();
+    story.extend(told.err());
+    story
 }

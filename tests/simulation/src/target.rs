@@ -6,8 +6,8 @@ use model::mark::Mark;
 use model::mark::MarkDraft;
 use model::observed::Present;
 use model::{
-    AccountId, AccountName, AccountRef, Code, EntitlementSet, Failure, Generation, ImmutableId, Login,
-    MarkState, Observed, Rung, Sighting, TargetIdentity, Timestamp,
+    AccountId, AccountName, AccountRef, Code, EntitlementSet, Failure, ImmutableId, Login, MarkState,
+    Observed, Rung, Sighting, TargetIdentity, Timestamp,
 };
 
 /// One verb as it reaches the target.
@@ -18,14 +18,15 @@ pub(crate) enum Verb {
         expires: Option<Timestamp>,
     },
     Grant(EntitlementSet),
-    SetCredential(Generation),
+    /// `None`: the shell has no clear text to set.
+    SetCredential(Option<u64>),
     Enable,
     /// All four in one transaction.
     OpenAll {
         mark: MarkDraft,
         expires: Option<Timestamp>,
         wanted: EntitlementSet,
-        generation: Generation,
+        serial: Option<u64>,
     },
     Renew {
         mark: MarkDraft,
@@ -44,10 +45,13 @@ pub(crate) struct Entry {
     /// Whose it is in truth; `None` for one that is not ours.
     pub(crate) owner: Option<AccountId>,
     pub(crate) open: bool,
-    pub(crate) generation: Option<Generation>,
+    /// Which credential opens it.
+    pub(crate) credential: Option<u64>,
     pub(crate) entitlements: EntitlementSet,
     pub(crate) excess: Vec<String>,
     pub(crate) sessions: u32,
+    /// Rights that live on in its sessions, whatever the account has now.
+    pub(crate) in_sessions: EntitlementSet,
     /// Prepared transactions: they outlive sessions and hold locks.
     pub(crate) prepared: u32,
     pub(crate) mark: Option<Mark>,
@@ -99,10 +103,11 @@ impl Target {
             immutable: immutable.clone(),
             owner: None,
             open: true,
-            generation: None,
+            credential: None,
             entitlements: EntitlementSet::nothing(),
             excess: vec!["a right of its own".into()],
             sessions: 1,
+            in_sessions: EntitlementSet::nothing(),
             prepared: 0,
             mark: None,
             expires: None,
@@ -126,10 +131,10 @@ impl Target {
     /// Finds an account as the port demands: by immutable id, else by name with a valid mark of that id.
     /// `Err` when another account stands under the name.
     fn find(&self, account: &AccountRef, by_name_alone: bool) -> Result<Option<ImmutableId>, Failure> {
-        if let (Some(known), false) = (&account.immutable, by_name_alone) {
-            if self.entries.contains_key(known) {
-                return Ok(Some(known.clone()));
-            }
+        if let (Some(known), false) = (&account.immutable, by_name_alone)
+            && self.entries.contains_key(known)
+        {
+            return Ok(Some(known.clone()));
         }
         let Some(entry) = self.entries.values().find(|entry| entry.name == account.name) else {
             return Ok(None);
@@ -159,10 +164,11 @@ impl Target {
                     immutable: id.clone(),
                     owner: Some(account.id),
                     open: false,
-                    generation: None,
+                    credential: None,
                     entitlements: EntitlementSet::nothing(),
                     excess: vec![],
                     sessions: 0,
+                    in_sessions: EntitlementSet::nothing(),
                     prepared: 0,
                     mark: None,
                     expires: None,
@@ -204,12 +210,15 @@ impl Target {
                 self.make(account, mark, *expires, by_name_alone)?;
                 return Ok(None);
             }
-            Verb::OpenAll { mark, expires, wanted, generation } => {
+            Verb::OpenAll { serial: None, .. } | Verb::SetCredential(None) => {
+                return Err(Failure::not_done(Code::DRIVER_FAULT, "the clear text is not at hand"));
+            }
+            Verb::OpenAll { mark, expires, wanted, serial } => {
                 self.grantable(wanted)?;
                 let id = self.make(account, mark, *expires, by_name_alone)?;
                 if let Some(entry) = self.entries.get_mut(&id) {
                     entry.entitlements = wanted.clone();
-                    entry.generation = Some(*generation);
+                    entry.credential = *serial;
                     entry.open = true;
                 }
                 return Ok(None);
@@ -251,7 +260,7 @@ impl Target {
                     entry.entitlements = wanted.clone();
                 }
             }
-            Verb::SetCredential(generation) => entry.generation = Some(*generation),
+            Verb::SetCredential(serial) => entry.credential = *serial,
             Verb::Enable => entry.open = true,
             Verb::Renew { mark, expires } => {
                 entry.mark = Some(mark.clone().complete(identity, id));
@@ -261,12 +270,15 @@ impl Target {
             Verb::Rung(Rung::EndSessions) => {
                 entry.prepared = 0;
                 entry.sessions = u32::from(entry.comes_back && entry.open);
+                let again = entry.sessions > 0;
+                entry.in_sessions =
+                    if again { entry.entitlements.clone() } else { EntitlementSet::nothing() };
             }
             Verb::Rung(Rung::Strip) => {
                 entry.entitlements = EntitlementSet::nothing();
                 entry.excess.clear();
             }
-            Verb::Rung(Rung::Scramble) => entry.generation = None,
+            Verb::Rung(Rung::Scramble) => entry.credential = None,
             Verb::Create { .. } | Verb::OpenAll { .. } | Verb::Delete | Verb::Observe => {}
         }
         Ok(None)
@@ -292,6 +304,12 @@ impl Target {
             mark: self.mark_state(entry),
             residual: vec![],
         }
+    }
+
+    /// The grantee opens sessions.
+    pub(crate) fn logs_in(entry: &mut Entry, sessions: u32) {
+        entry.sessions += sessions;
+        entry.in_sessions.extend(&entry.entitlements);
     }
 
     /// Every account with a mark.

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use journal::memory::Memory;
 use model::{
-    AccountId, AccountRef, CloseOnly, Code, DriverKind, Failure, Generation, GranteeId, Incarnation,
-    Integration, IntegrationId, Lifecycle, Observed, Policy, Revision, SealedCredential, SecretReference,
-    Span, Timestamp, Verifier,
+    AccessId, AccountId, CloseOnly, DriverKind, EntitlementSet, Failure, Generation, GranteeId, Incarnation,
+    Integration, IntegrationId, Lifecycle, Observed, Policy, Revision, SecretReference, Sighting, Span,
+    TargetIdentity, Timestamp,
 };
 use rules::book::Step;
-use rules::{Act, Action, Answer, Book, Input, Order, Reading, Source, Ticket};
+use rules::{Answer, Book, Input, Order, Reading, Ticket};
 use uuid::Uuid;
 
 use crate::agent::{Agent, Call, Desk, Next, account_id, account_name};
@@ -19,12 +19,11 @@ use crate::check::{Checks, account_rows};
 use crate::fault::Fault;
 use crate::plane::Plane;
 use crate::rng::Rng;
-use crate::target::{Entry, Target, Verb};
+use crate::target::{Entry, Target};
+use crate::weather::Landing;
 
 /// True time at the beginning of every world.
-const BEGINNING: i64 = 1_800_000_000_000;
-/// A call gives up on an answer after this long.
-const TIME_OUT: i64 = 5_000;
+pub(crate) const BEGINNING: i64 = 1_800_000_000_000;
 pub(crate) const TARGETS: usize = 2;
 pub(crate) const GRANTEES: usize = 3;
 pub(crate) const RESOURCES: [&str; 4] = ["orders", "customers", "ledger", "stock"];
@@ -32,26 +31,42 @@ pub(crate) const RESOURCES: [&str; 4] = ["orders", "customers", "ledger", "stock
 #[derive(Debug, Clone)]
 pub(crate) enum Event {
     Happens(Happening),
-    Wakes { life: u64 },
+    Wakes {
+        life: u64,
+    },
     Lands(Landing),
-    Answers { call: u64, sent: u64, outcome: Result<Option<Observed>, Failure> },
-    Stale { account: AccountId, ticket: Ticket, observed: Observed },
-    Minted { life: u64, account: AccountId, ticket: Ticket, answer: Answer },
+    Answers {
+        call: u64,
+        sent: u64,
+        outcome: Result<Option<Observed>, Failure>,
+    },
+    /// An answer turns up when nobody waits for it any more.
+    Late {
+        account: AccountId,
+        ticket: Ticket,
+        answer: Answer,
+    },
+    /// A call that was held up goes out.
+    Goes {
+        call: u64,
+    },
+    /// What a survey saw reaches the agent.
+    Sighted {
+        life: u64,
+        target: usize,
+        identity: TargetIdentity,
+        sightings: Vec<Sighting>,
+    },
+    /// Somebody looks whether anything is overdue.
+    Looks,
+    Minted {
+        life: u64,
+        account: AccountId,
+        ticket: Ticket,
+        answer: Answer,
+    },
     Calms,
     Surveys,
-}
-
-/// A verb on its way to a target. It lands whether or not anybody still waits for it.
-#[derive(Debug, Clone)]
-pub(crate) struct Landing {
-    call: u64,
-    sent: u64,
-    verb: Verb,
-    account: AccountRef,
-    target: usize,
-    closing: bool,
-    answered_at: Option<i64>,
-    twice: bool,
 }
 
 /// A world under way.
@@ -74,10 +89,23 @@ pub(crate) struct World {
     pub(crate) link: bool,
     pub(crate) offset: i64,
     pub(crate) calm: bool,
-    calls: BTreeMap<u64, Call>,
-    next_call: u64,
-    tickets: BTreeMap<AccountId, Ticket>,
-    minted: BTreeSet<(u64, AccountId, Generation)>,
+    pub(crate) calls: BTreeMap<u64, Call>,
+    pub(crate) held_up: BTreeMap<u64, Next>,
+    pub(crate) next_call: u64,
+    pub(crate) tickets: BTreeMap<AccountId, Ticket>,
+    /// Which life made which credential.
+    pub(crate) minted: BTreeMap<u64, u64>,
+    /// The clear text that a life keeps of an account.
+    pub(crate) clear: BTreeMap<(u64, AccountId), (Generation, u64)>,
+    pub(crate) serial: u64,
+    /// An old copy of the journal was brought back.
+    pub(crate) restored: bool,
+    /// What the last call of a kind was answered.
+    pub(crate) answers: BTreeMap<(AccountId, &'static str), (Ticket, Answer)>,
+    /// Accounts whose deletion was only said to be done.
+    pub(crate) pretended: BTreeSet<AccountId>,
+    /// What was ever ordered: whose, what, and the latest deadline.
+    pub(crate) ever: BTreeMap<AccessId, (AccountId, EntitlementSet, Timestamp)>,
     pub(crate) checks: Checks,
     pub(crate) requests: u64,
     pub(crate) takes_verifier: bool,
@@ -116,9 +144,16 @@ impl World {
             offset: 0,
             calm: false,
             calls: BTreeMap::new(),
+            held_up: BTreeMap::new(),
             next_call: 1,
             tickets: BTreeMap::new(),
-            minted: BTreeSet::new(),
+            minted: BTreeMap::new(),
+            clear: BTreeMap::new(),
+            serial: 0,
+            restored: false,
+            answers: BTreeMap::new(),
+            pretended: BTreeSet::new(),
+            ever: BTreeMap::new(),
             checks: Checks::default(),
             requests: 0,
             takes_verifier: rng.chance(700),
@@ -208,7 +243,8 @@ impl World {
         match event {
             Event::Happens(happening) => self.happen(happening),
             Event::Wakes { life } => {
-                if self.wake_at != self.now {
+                let alive = self.agent.as_ref().is_some_and(|agent| agent.life == life);
+                if !alive || self.wake_at != self.now {
                     return Ok(());
                 }
                 self.wake_at = i64::MAX;
@@ -217,25 +253,16 @@ impl World {
                     return Err("the book wakes up again and again at one moment".into());
                 }
                 let reading = self.reading();
-                match self.agent.as_mut() {
-                    Some(agent) if agent.life == life => agent.book.handle_timeout(reading),
-                    _ => return Ok(()),
+                if let Some(agent) = self.agent.as_mut() {
+                    agent.book.handle_timeout(reading);
                 }
                 self.drain()
             }
             Event::Lands(landing) => self.land(landing),
             Event::Answers { call, sent, outcome } => self.answered(call, sent, outcome),
-            Event::Stale { account, ticket, observed } => {
-                let ticket = match self.fault {
-                    Some(Fault::AnyAnswer) => self.tickets.get(&account).copied().unwrap_or(ticket),
-                    _ => ticket,
-                };
+            Event::Late { account, ticket, answer } => {
                 self.tell(|| format!("a late answer comes for {account}"));
-                self.input(Input::Answered {
-                    account,
-                    ticket,
-                    answer: Answer::Done { observed, lines: vec![], failure: None },
-                })
+                self.deliver(account, ticket, answer)
             }
             Event::Minted { life, account, ticket, answer } => {
                 if self.agent.as_ref().is_some_and(|agent| agent.life == life) {
@@ -244,6 +271,20 @@ impl World {
                     Ok(())
                 }
             }
+            Event::Goes { call } => {
+                if let Some(next) = self.held_up.remove(&call) {
+                    self.sets_out(call, next);
+                }
+                Ok(())
+            }
+            Event::Sighted { life, target, identity, sightings } => {
+                if self.agent.as_ref().is_some_and(|agent| agent.life == life) {
+                    self.sighted(target, identity, sightings)
+                } else {
+                    Ok(())
+                }
+            }
+            Event::Looks => self.looks(),
             Event::Calms => self.calm_down(),
             Event::Surveys => self.survey(),
         }
@@ -267,12 +308,20 @@ impl World {
         .map_err(|fault| fault.to_string())?;
         self.tell(|| "the agent starts".into());
         self.agent = Some(Agent { book, life: self.life, renewed: false });
+        // Every target is surveyed a while after a start.
+        self.at(self.now + 30_000, Event::Surveys);
         self.connect()
     }
 
     pub(crate) fn crash(&mut self) {
         self.tell(|| "the agent is killed".into());
         self.agent = None;
+        self.clear.clear();
+        if self.fault == Some(Fault::ReportLost)
+            && let Ok(loaded) = self.journal.load_now()
+        {
+            self.plane.committed.insert(loaded.incarnation, loaded.last_report);
+        }
         // A call that was sent may still land; nobody waits for it.
         if let Some(lied) = self.lied.take() {
             self.journal = lied;
@@ -334,8 +383,11 @@ impl World {
             self.lied = Some(self.journal.snapshot());
         }
         let rows = account_rows(step.batch());
-        let batch = step.batch().clone();
-        match self.journal.append_now(step.batch()) {
+        let mut batch = step.batch().clone();
+        if self.fault == Some(Fault::ReceiptsSkipped) {
+            batch.writes.retain(|write| !matches!(write, model::durable::Write::Receipt { .. }));
+        }
+        match self.journal.append_now(&batch) {
             Ok(proof) => {
                 let Some(agent) = self.agent.as_mut() else { return Ok(false) };
                 let actions =
@@ -385,8 +437,6 @@ impl World {
                 }
             }
         }
-        let Some(agent_again) = self.agent.as_ref() else { return Ok(()) };
-        debug_assert_eq!(agent.life, agent_again.life);
         let plane = &self.plane;
         let copy = self.plane_copy.as_ref();
         let entitlements = |id: &model::AccessId| {
@@ -400,203 +450,7 @@ impl World {
                 })
                 .unwrap_or(0)
         };
-        self.checks.reported(batch, &agent_again.book, target_of, &self.targets, entitlements)
-    }
-
-    fn dispatch(&mut self, action: Action) {
-        let Some(life) = self.agent.as_ref().map(|agent| agent.life) else { return };
-        self.tickets.insert(action.account, action.ticket);
-        self.tell(|| format!("does {} for {}", action.act.word(), action.account));
-        if let Act::Mint { generation, access, key, .. } = &action.act {
-            let generation = match self.fault {
-                Some(Fault::ForgetsCredential) => Generation(generation.0 + 1),
-                _ => *generation,
-            };
-            self.minted.insert((life, action.account, generation));
-            let sealed = access.as_ref().map(|access| SealedCredential {
-                generation: match self.fault {
-                    Some(Fault::ForgetsCredential) => Generation(generation.0 - 1),
-                    _ => generation,
-                },
-                access: access.clone(),
-                key: key.clone(),
-                encapsulated: String::new(),
-                ciphertext: String::new(),
-            });
-            let verifier = self.takes_verifier.then(|| Verifier(generation.0.to_string()));
-            let answer = Answer::Minted { sealed, verifier };
-            let at = self.now + self.rng.between(1, 5);
-            self.at(at, Event::Minted { life, account: action.account, ticket: action.ticket, answer });
-            return;
-        }
-        let mut call = Call::new(life, action, self.weather.fused, true, self.fault);
-        let next = call.begin();
-        let id = self.next_call;
-        self.next_call += 1;
-        self.calls.insert(id, call);
-        if let Err(_refused) = self.go_on(id, next) {
-            self.calls.remove(&id);
-        }
-    }
-
-    fn go_on(&mut self, id: u64, next: Next) -> Told {
-        match next {
-            Next::Send(verb) => {
-                self.send(id, verb);
-                Ok(())
-            }
-            Next::Answer(answer) => {
-                let Some(call) = self.calls.remove(&id) else { return Ok(()) };
-                let heard = match &answer {
-                    Answer::Done { observed, .. }
-                    | Answer::Deleted { observed }
-                    | Answer::Observed(observed) => observed.target_time,
-                    Answer::Closed(climb) => {
-                        climb.observed.as_ref().ok().and_then(|observed| observed.target_time)
-                    }
-                    Answer::Failed(_) | Answer::Minted { .. } => None,
-                };
-                if let Some(said) = heard {
-                    self.input(Input::Heard { source: Source::Target, said })?;
-                }
-                let (account, ticket) = (call.action.account, call.action.ticket);
-                self.input(Input::Answered { account, ticket, answer: answer.clone() })?;
-                if self.rng.chance(50) {
-                    self.input(Input::Answered { account, ticket, answer })?;
-                }
-                // What it saw may turn up once more, when it is true no longer.
-                let index = self.target_index(&call.action.integration);
-                let now = self.true_time();
-                if self.rng.chance(150)
-                    && let Ok(Some(observed)) =
-                        self.targets[index].act(&call.account, &Verb::Observe, now, false, false)
-                {
-                    let at = self.now + self.rng.between(1, 20_000);
-                    self.at(at, Event::Stale { account, ticket, observed });
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// Sends a verb into the weather.
-    fn send(&mut self, id: u64, verb: Verb) {
-        let Some(call) = self.calls.get(&id) else { return };
-        let sent = call.sent;
-        let index = self.target_index(&call.action.integration);
-        let quick = self.now + self.rng.between(2, 200);
-        if !self.targets[index].up {
-            let outcome = Err(Failure::not_done(Code::UNREACHABLE, "the target is down"));
-            self.at(quick, Event::Answers { call: id, sent, outcome });
-            return;
-        }
-        let bad = !self.calm && self.rng.chance(self.weather.bad_calls);
-        let gives_up = self.now + TIME_OUT;
-        let timed_out = match self.fault {
-            Some(Fault::TimeOutIsDone) if verb != Verb::Observe => Ok(None),
-            _ => Err(Failure::unknown(Code::TIMED_OUT, "no answer in time")),
-        };
-        let landing = Landing {
-            call: id,
-            sent,
-            verb,
-            account: call.account.clone(),
-            target: index,
-            closing: matches!(call.action.act, Act::Close { .. }),
-            answered_at: Some(quick),
-            twice: false,
-        };
-        if !bad {
-            self.at(quick, Event::Lands(landing));
-            return;
-        }
-        match self.rng.index(7) {
-            0 => {
-                let outcome = Err(Failure::refused(Code::RIGHT_MISSING, "refused"));
-                self.at(quick, Event::Answers { call: id, sent, outcome });
-            }
-            1 => {
-                let outcome = Err(Failure::not_done(Code::BUSY, "busy"));
-                self.at(quick, Event::Answers { call: id, sent, outcome });
-            }
-            2 => {
-                self.at(quick, Event::Lands(Landing { answered_at: None, ..landing }));
-                self.at(gives_up, Event::Answers { call: id, sent, outcome: timed_out });
-            }
-            3 => self.at(gives_up, Event::Answers { call: id, sent, outcome: timed_out }),
-            4 => {
-                // It lands after we gave up, within the server's own deadline.
-                let late = gives_up + self.rng.between(1, 5_000);
-                self.at(gives_up, Event::Answers { call: id, sent, outcome: timed_out });
-                self.at(late, Event::Lands(Landing { answered_at: None, ..landing }));
-            }
-            5 => {
-                self.at(quick, Event::Lands(Landing { answered_at: Some(quick + 3), twice: true, ..landing }))
-            }
-            _ => {
-                let slow = self.now + self.rng.between(1_000, TIME_OUT - 100);
-                self.at(slow, Event::Lands(Landing { answered_at: Some(slow), ..landing }));
-            }
-        }
-    }
-
-    fn target_index(&self, integration: &IntegrationId) -> usize {
-        self.integrations.iter().position(|known| known == integration).unwrap_or(0)
-    }
-
-    fn land(&mut self, landing: Landing) -> Told {
-        let Landing { call: id, sent, verb, account, target, closing, answered_at, twice } = landing;
-        if !self.targets[target].up {
-            // It went down under the call: whether it was done, nobody can say.
-            if let Some(at) = answered_at {
-                let outcome = Err(Failure::unknown(Code::UNREACHABLE, "the connection broke"));
-                self.at(at, Event::Answers { call: id, sent, outcome });
-            }
-            return Ok(());
-        }
-        let verb = match (self.fault, verb) {
-            (Some(Fault::SessionsLive), Verb::Rung(model::Rung::EndSessions))
-            | (Some(Fault::LoginStaysOpen), Verb::Rung(model::Rung::ShutLogin)) => None,
-            (_, verb) => Some(verb),
-        };
-        let now = self.true_time();
-        let by_name = self.fault == Some(Fault::ByNameAlone);
-        let adds = self.fault == Some(Fault::OnlyAdds);
-        let mut outcome = match &verb {
-            Some(verb) => self.targets[target].act(&account, verb, now, by_name, adds),
-            None => Ok(None),
-        };
-        self.tell(|| format!("    {verb:?} lands: {}", if outcome.is_ok() { "done" } else { "refused" }));
-        if self.fault == Some(Fault::StaleReadBack)
-            && closing
-            && let Ok(Some(observed)) = &mut outcome
-        {
-            *observed = Observed::absent(Some(now));
-        }
-        if let Ok(None) = &outcome {
-            self.checks.landed(&self.targets, now)?;
-        }
-        if let Some(at) = answered_at {
-            if twice {
-                self.at(at + 1, Event::Answers { call: id, sent, outcome: outcome.clone() });
-            }
-            self.at(at, Event::Answers { call: id, sent, outcome });
-        }
-        Ok(())
-    }
-
-    fn answered(&mut self, id: u64, sent: u64, outcome: Result<Option<Observed>, Failure>) -> Told {
-        let alive = self.agent.as_ref().map(|agent| agent.life);
-        let Some(call) = self.calls.get_mut(&id) else { return Ok(()) };
-        if call.sent != sent {
-            return Ok(());
-        }
-        if alive != Some(call.life) {
-            self.calls.remove(&id);
-            return Ok(());
-        }
-        let next = call.took(outcome);
-        self.go_on(id, next)
+        self.checks.reported(batch, &agent.book, target_of, &self.targets, entitlements)
     }
 }
 

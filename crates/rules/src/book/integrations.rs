@@ -46,8 +46,28 @@ impl Book {
         self.reconsider_integration(integration, now);
     }
 
-    /// What another target than the known one answered proves nothing about the known one.
-    pub(super) fn of_another_target(&self, integration: &IntegrationId, act: &Act, answer: Answer) -> Answer {
+    /// Takes an answer for no more than it proves. What another target than the known one answered proves
+    /// nothing; and an account that was never seen by this memory and is not found by its name may be there
+    /// under another one: only a survey tells.
+    pub(super) fn as_far_as_it_proves(
+        &self,
+        integration: &IntegrationId,
+        act: &Act,
+        answer: Answer,
+    ) -> Answer {
+        let closes = if let Act::Close { account, .. } = act { Some(account) } else { None };
+        let unseen = closes.is_some_and(|account| account.immutable.is_none());
+        let now_known = closes.and_then(|account| self.accounts.get(&account.id));
+        let met_since = now_known.is_some_and(|record| record.account.immutable.is_some());
+        if let Answer::Closed(climb) = &answer
+            && unseen
+            && climb.observed.as_ref().is_ok_and(model::Observed::is_absent)
+            && (!self.is_sure(integration) || met_since)
+        {
+            let why = "not found by its name, and the target was not surveyed yet: looking again";
+            let observed = Err(model::Failure::not_done(Code::RECONCILING, why));
+            return Answer::Closed(crate::ladder::Climb { observed, ..climb.clone() });
+        }
         let replaced = self.integrations.get(integration).is_some_and(|found| found.replaced.is_some());
         if !replaced || act.is_local() || matches!(answer, Answer::Failed(_)) {
             return answer;
@@ -68,17 +88,35 @@ impl Book {
                 record.integration = integration;
                 record.retired = false;
             }
-            None => self.put_integration(IntegrationRecord {
-                integration,
-                paused: false,
-                target: None,
-                replaced: None,
-                chain: ChainHead::default(),
-                retired: false,
-            }),
+            None => {
+                self.put_integration(IntegrationRecord {
+                    integration,
+                    paused: false,
+                    target: None,
+                    replaced: None,
+                    surveyed: false,
+                    chain: ChainHead::default(),
+                    retired: false,
+                });
+                self.hold_to_policy(&id);
+            }
         }
         self.reconsider_integration(&id, now);
         Ok(())
+    }
+
+    /// What was closed before its policies were known here is held to them all the same.
+    fn hold_to_policy(&mut self, integration: &IntegrationId) {
+        let policy = self.policy_of(integration);
+        for id in self.accounts_of(integration) {
+            if let Some(record) = self.edit(id)
+                && record.phase == model::Phase::Suspended
+                && let Some(revoked) = record.last_revoked
+            {
+                record.cleanup_due = policy.cleanup_after().map(|after| revoked.plus(after));
+                record.rotate_due = policy.rotate_after().map(|after| revoked.plus(after));
+            }
+        }
     }
 
     pub(super) fn retire(&mut self, id: &IntegrationId, now: Timestamp) -> Result<(), Refusal> {
@@ -103,14 +141,15 @@ impl Book {
         self.accounts.get(&id).is_some_and(|record| record.canceled && record.accesses.is_empty())
     }
 
-    /// A retiring integration without accounts is told as retired; the shell then removes what is shared.
+    /// A retiring integration that was surveyed and has no accounts is told as retired; the shell then removes what is shared.
     pub(super) fn retire_if_empty(&mut self, id: &IntegrationId, now: Timestamp) {
         let retiring = self
             .integrations
             .get(id)
             .is_some_and(|found| found.integration.lifecycle == Lifecycle::Retiring && !found.retired);
         let held_up = || self.accounts_of(id).iter().any(|id| !self.is_let_go(*id));
-        if retiring && !held_up() {
+        // What an old journal does not know of may be there still: only a survey of this life tells.
+        if retiring && self.surveyed.contains(id) && !held_up() {
             if let Some(record) = self.edit_integration(id) {
                 record.retired = true;
             }

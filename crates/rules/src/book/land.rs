@@ -26,7 +26,7 @@ impl Book {
         // A deadline that was crossed while the call was under way is crossed before its answer is taken.
         self.settle(id, now);
         let policy = self.policy_of(&integration);
-        let answer = self.of_another_target(&integration, &flight.act, answer);
+        let answer = self.as_far_as_it_proves(&integration, &flight.act, answer);
         let mut effects = Effects::default();
         let minted = matches!((&flight.act, &answer), (Act::Mint { .. }, Answer::Minted { .. }));
         let unrecorded = self.lanes.unrecorded.contains(&id);

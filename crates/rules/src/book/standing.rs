@@ -98,6 +98,18 @@ impl Book {
             now,
         );
         self.staged.tell(effects);
+        // A later memory may have set other credentials: what is remembered here is given to nobody.
+        let ids: Vec<_> = self
+            .accounts
+            .values()
+            .filter(|record| record.credential.is_some())
+            .map(|record| record.account.id)
+            .collect();
+        for id in ids {
+            if let Some(record) = self.edit(id) {
+                record.credential = None;
+            }
+        }
         self.reconsider_all(now);
     }
 
@@ -110,6 +122,10 @@ impl Book {
         if self.meta.reconciling && self.stood && all {
             self.edit_meta().reconciling = false;
             self.reconsider_all(now);
+            let ids: Vec<_> = self.integrations.keys().cloned().collect();
+            for id in ids {
+                self.retire_if_empty(&id, now);
+            }
         }
     }
 

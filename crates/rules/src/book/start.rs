@@ -34,9 +34,11 @@ impl Book {
             })
     }
 
-    /// Whether what this memory has not begun was surely not begun.
-    fn is_sure(&self, integration: &model::IntegrationId) -> bool {
-        !self.meta.reconciling && (self.current || self.surveyed.contains(integration))
+    /// Whether what this memory has not begun was surely not begun. A journal that never saw a survey of the
+    /// target may have begun after another one was lost.
+    pub(super) fn is_sure(&self, integration: &model::IntegrationId) -> bool {
+        let known = self.integrations.get(integration).is_some_and(|found| found.surveyed);
+        !self.meta.reconciling && (self.surveyed.contains(integration) || (self.current && known))
     }
 
     fn surroundings(&self, record: &AccountRecord) -> Surroundings {

@@ -56,8 +56,14 @@ impl Book {
         }
         if complete {
             self.miss(integration, &met, now);
+            if self.integrations.get(integration).is_some_and(|found| !found.surveyed)
+                && let Some(record) = self.edit_integration(integration)
+            {
+                record.surveyed = true;
+            }
             self.surveyed.insert(integration.clone());
             self.try_end_reconciling(now);
+            self.retire_if_empty(integration, now);
         }
     }
 
@@ -121,7 +127,7 @@ impl Book {
         let held = record.ours(&found.entitlements) == record.held;
         let shut = found.login == Login::Shut && found.excess.is_empty() && found.sessions == 0;
         match record.phase {
-            Phase::Open => record.is_borrowed() && held || found.login != Login::Shut && held,
+            Phase::Open => held && (record.is_borrowed() || found.login != Login::Shut),
             Phase::Suspended | Phase::Deleting => shut && held,
             Phase::Absent => false,
             // What is under way ends with a read-back of its own.
@@ -130,6 +136,12 @@ impl Book {
     }
 
     fn see(&mut self, id: AccountId, mark: &Mark, found: model::observed::Present, now: Timestamp) {
+        let met = self.accounts.get(&id).is_some_and(|record| record.account.immutable.is_none());
+        if met && let Some(record) = self.edit(id) {
+            // Found for the first time, maybe under another name.
+            record.account.name = found.name.clone();
+            record.account.immutable = Some(found.immutable.clone());
+        }
         if self.lanes.flights.contains_key(&id) {
             // What is under way ends with a read-back of its own, which is later than this.
             return;

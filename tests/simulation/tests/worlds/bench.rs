@@ -1,0 +1,292 @@
+//! A book on a bench: one integration, one journal in memory, time by hand, answers by hand.
+
+use std::collections::BTreeMap;
+
+use journal::memory::Memory;
+use model::mark::Mark;
+use model::observed::Present;
+use model::*;
+use rules::book::Step;
+use rules::{
+    AccessOrder, Act, Action, Answer, Book, ChainHead, Climb, Grantee, Input, NumberedOrder, Office, Order,
+    Reading, Report, Ticket,
+};
+use uuid::Uuid;
+
+pub(crate) const START: i64 = 1_800_000_000;
+
+struct Desk(Ownership);
+
+impl Office for Desk {
+    fn account(
+        &self,
+        _: &Integration,
+        grantee: &Grantee,
+    ) -> Result<(AccountId, AccountName, Ownership), Code> {
+        Ok((account(grantee.id.as_str()), AccountName(format!("tg_{}", grantee.id)), self.0))
+    }
+
+    fn sign(
+        &self,
+        _: &IntegrationId,
+        head: &ChainHead,
+        body: &ReceiptBody,
+    ) -> Result<(String, ChainHead), Code> {
+        let number = head.number + 1;
+        let signed = serde_json::to_string(body).map_err(|_| Code::other("unsigned"))?;
+        Ok((signed, ChainHead { number, hash: number.to_string() }))
+    }
+}
+
+pub(crate) fn account(grantee: &str) -> AccountId {
+    let mut bytes = [7_u8; 16];
+    for (n, byte) in grantee.bytes().enumerate() {
+        bytes[n % 16] ^= byte;
+    }
+    AccountId::from_uuid(Uuid::from_bytes(bytes))
+}
+
+pub(crate) fn target() -> IntegrationId {
+    IntegrationId::parse("pg").unwrap()
+}
+
+pub(crate) fn id(text: &str) -> AccessId {
+    AccessId::parse(text).unwrap()
+}
+
+pub(crate) fn rights(names: &[&str]) -> EntitlementSet {
+    names.iter().map(|name| Entitlement::new(ResourceId::new("table", [*name]), "READ_ONLY")).collect()
+}
+
+pub(crate) struct Bench {
+    pub(crate) book: Book,
+    pub(crate) journal: Memory,
+    pub(crate) secs: i64,
+    pub(crate) wall_off: i64,
+    position: u64,
+    pub(crate) reports: Vec<Report>,
+    ownership: Ownership,
+}
+
+impl Bench {
+    pub(crate) fn new(ownership: Ownership, policy: Policy) -> Self {
+        let journal = Memory::new(Incarnation::from_uuid(Uuid::from_u128(1)));
+        let book = restored(&journal, ownership, START);
+        let mut bench =
+            Self { book, journal, secs: START, wall_off: 0, position: 0, reports: vec![], ownership };
+        let actions = bench.order(Order::PutIntegration(Integration {
+            id: target(),
+            revision: Revision(1),
+            kind: DriverKind("made-up".into()),
+            settings: BTreeMap::new(),
+            secret: SecretReference("env://TIDEGATE_SECRET_X".into()),
+            policy,
+            lifecycle: Lifecycle::Live,
+        }));
+        assert!(actions.is_empty());
+        bench.input(Input::JournalIsCurrent);
+        bench.input(Input::Surveyed { integration: target(), sightings: vec![], complete: true });
+        bench
+    }
+
+    pub(crate) fn reading(&self) -> Reading {
+        Reading {
+            wall: Timestamp::from_secs(self.secs + self.wall_off),
+            monotonic: Span::from_secs(self.secs - START),
+        }
+    }
+
+    pub(crate) fn input(&mut self, input: Input) -> Vec<Action> {
+        let reading = self.reading();
+        self.book.handle(input, reading);
+        self.drain()
+    }
+
+    pub(crate) fn pass(&mut self, secs: i64) -> Vec<Action> {
+        self.secs += secs;
+        let reading = self.reading();
+        self.book.handle_timeout(reading);
+        self.drain()
+    }
+
+    pub(crate) fn drain(&mut self) -> Vec<Action> {
+        let mut actions = vec![];
+        while let Some(step) = self.book.poll_step() {
+            actions.extend(self.write(step));
+        }
+        rules::invariant::check(&self.book).unwrap();
+        actions
+    }
+
+    fn write(&mut self, step: Step) -> Vec<Action> {
+        match self.journal.append_now(step.batch()) {
+            Ok(proof) => {
+                for write in &step.batch().writes {
+                    if let durable::Write::Report { body, .. } = write {
+                        self.reports.push(serde_json::from_str(body).unwrap());
+                    }
+                }
+                self.book.keep(step, &proof).unwrap()
+            }
+            Err(fault) => {
+                let now = self.book.now();
+                self.book.drop_unwritten(step, &CloseOnly::because(fault.to_string()), now)
+            }
+        }
+    }
+
+    pub(crate) fn restart(&mut self) -> Vec<Action> {
+        self.book = restored(&self.journal, self.ownership, self.secs);
+        self.input(Input::JournalIsCurrent)
+    }
+
+    pub(crate) fn order(&mut self, order: Order) -> Vec<Action> {
+        self.position += 1;
+        let incarnation = Incarnation::from_uuid(Uuid::from_u128(9));
+        self.input(Input::Order(NumberedOrder { incarnation, position: Position(self.position), order }))
+    }
+
+    pub(crate) fn put(&mut self, access: &str, grantee: &str, names: &[&str], mins: i64) -> Vec<Action> {
+        self.put_revision(access, grantee, names, mins, 1)
+    }
+
+    pub(crate) fn put_revision(
+        &mut self,
+        access: &str,
+        grantee: &str,
+        names: &[&str],
+        mins: i64,
+        revision: u64,
+    ) -> Vec<Action> {
+        let now = Timestamp::from_secs(self.secs);
+        self.order(Order::PutAccess(AccessOrder {
+            id: id(access),
+            revision: Revision(revision),
+            integration: target(),
+            grantee: Grantee {
+                id: GranteeId::parse(grantee).unwrap(),
+                hint: grantee.into(),
+                key: GranteeKey("key".into()),
+            },
+            entitlements: rights(names),
+            from: now,
+            until: now.plus(Span::from_mins(mins)),
+        }))
+    }
+
+    pub(crate) fn answer(&mut self, action: &Action, answer: Answer) -> Vec<Action> {
+        self.input(Input::Answered { account: action.account, ticket: action.ticket, answer })
+    }
+
+    /// Does an action as a good target would, and whatever comes of it, until nothing is left to do.
+    pub(crate) fn well(&mut self, actions: Vec<Action>) {
+        let mut queue = actions;
+        for _ in 0..100 {
+            let Some(action) = queue.pop() else { return };
+            let answer = done(&action.act);
+            queue.extend(self.answer(&action, answer));
+        }
+        panic!("does not come to rest");
+    }
+
+    pub(crate) fn state(&self, access: &str) -> &'static str {
+        let found = self.book.accounts().find_map(|record| record.accesses.get(&id(access)));
+        match found {
+            Some(access) => access.state.word(),
+            None => self
+                .reports
+                .iter()
+                .rev()
+                .find_map(|report| match report {
+                    Report::AccessChanged { access: told, state, .. } if *told == id(access) => {
+                        Some(state.word())
+                    }
+                    _ => None,
+                })
+                .unwrap_or("unknown"),
+        }
+    }
+
+    pub(crate) fn alarms(&self, code: &Code) -> usize {
+        let told = |report: &&Report| matches!(report, Report::Alarm { code: told, .. } if told == code);
+        self.reports.iter().filter(told).count()
+    }
+
+    pub(crate) fn refusals(&self, code: &Code) -> usize {
+        let told =
+            |report: &&Report| matches!(report, Report::OrderRefused { code: told, .. } if told == code);
+        self.reports.iter().filter(told).count()
+    }
+}
+
+fn restored(journal: &Memory, ownership: Ownership, secs: i64) -> Book {
+    let loaded = journal.load_now().unwrap();
+    let rows = loaded.rows.iter().map(|row| (row.table, row.key.as_str(), row.body.as_str()));
+    let reading = Reading { wall: Timestamp::from_secs(secs), monotonic: Span::from_secs(secs - START) };
+    let first_ticket = u64::try_from(secs).unwrap() << 20;
+    let connector = ConnectorId::parse("bench").unwrap();
+    Book::restore(connector, Box::new(Desk(ownership)), rows, loaded.last_report, first_ticket, reading)
+        .unwrap()
+}
+
+pub(crate) fn present(account: &Account, login: Login, held: &EntitlementSet) -> Present {
+    Present {
+        name: account.name.clone(),
+        immutable: account.immutable.clone().unwrap_or(ImmutableId("1".into())),
+        login,
+        entitlements: held.clone(),
+        excess: vec![],
+        sessions: 0,
+        expires: None,
+        mark: MarkState::Missing,
+        residual: vec![],
+    }
+}
+
+pub(crate) fn seen(found: Present) -> Observed {
+    Observed { target_time: None, account: Some(Box::new(found)) }
+}
+
+pub(crate) fn marked(found: Present, draft: mark::MarkDraft) -> Present {
+    let immutable = found.immutable.clone();
+    let mark: Mark = draft.complete(TargetIdentity("t".into()), immutable);
+    Present { mark: MarkState::Valid(Box::new(mark)), ..found }
+}
+
+/// What a good target answers.
+pub(crate) fn done(act: &Act) -> Answer {
+    match act {
+        Act::Mint { generation, access, key, .. } => Answer::Minted {
+            sealed: access.as_ref().map(|access| SealedCredential {
+                generation: *generation,
+                access: access.clone(),
+                key: key.clone(),
+                encapsulated: String::new(),
+                ciphertext: generation.0.to_string(),
+            }),
+            verifier: Some(Verifier(generation.0.to_string())),
+        },
+        Act::Open { account, wanted, .. } | Act::Converge { account, wanted, .. } => Answer::Done {
+            observed: seen(present(account, Login::Open, wanted)),
+            lines: vec![],
+            failure: None,
+        },
+        Act::Rotate { account, .. } => {
+            let observed = seen(present(account, Login::Shut, &EntitlementSet::nothing()));
+            Answer::Done { observed, lines: vec![], failure: None }
+        }
+        Act::Close { account, .. } => Answer::Closed(Climb {
+            contained: true,
+            in_doubt: false,
+            failures: vec![],
+            observed: Ok(seen(present(account, Login::Shut, &EntitlementSet::nothing()))),
+        }),
+        Act::Delete { .. } => Answer::Deleted { observed: Observed::absent(None) },
+        Act::Observe { account } => {
+            Answer::Observed(seen(present(account, Login::Open, &EntitlementSet::nothing())))
+        }
+    }
+}
+
+/// An answer to a ticket that was never given.
+pub(crate) const NEVER_GIVEN: Ticket = Ticket(u64::MAX);

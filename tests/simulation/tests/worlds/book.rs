@@ -1,0 +1,266 @@
+//! Named cases of the rules, by hand: orders, closing, cancel, borrowed accounts, surveys, clocks, journals.
+
+use journal::memory::Fate;
+use model::*;
+use rules::{Act, Answer, Input, Order, Source};
+
+use crate::bench::{Bench, NEVER_GIVEN, START, account, done, id, marked, present, rights, seen, target};
+
+fn bench() -> Bench {
+    Bench::new(Ownership::Owned, Policy::default())
+}
+
+fn cleanup(days: u32) -> Policy {
+    Policy { credentials_cleanup_period_in_days: Some(days), credentials_rotation_period_in_days: None }
+}
+
+/// Two accesses of one grantee, both active.
+fn overlap() -> Bench {
+    let mut bench = bench();
+    for (access, names, mins) in [("a", ["orders"], 30), ("b", ["stock"], 60)] {
+        let actions = bench.put(access, "ann", &names, mins);
+        bench.well(actions);
+        assert_eq!(bench.state(access), "active");
+    }
+    bench
+}
+
+#[test]
+fn opens_by_mint_and_open_and_joins_by_converge_alone() {
+    let mut bench = bench();
+    let actions = bench.put("a", "ann", &["orders"], 30);
+    assert_eq!(actions.iter().map(|a| a.act.word()).collect::<Vec<_>>(), ["mint"]);
+    let opening = bench.answer(&actions[0], done(&actions[0].act));
+    assert_eq!(opening.iter().map(|a| a.act.word()).collect::<Vec<_>>(), ["open"]);
+    bench.well(opening);
+    let joining = bench.put("b", "ann", &["stock"], 60);
+    assert_eq!(joining.iter().map(|a| a.act.word()).collect::<Vec<_>>(), ["converge"]);
+    bench.well(joining);
+    assert_eq!(bench.state("b"), "active");
+}
+
+#[test]
+fn late_other_and_repeated_answers_change_nothing() {
+    let mut bench = bench();
+    let mint = bench.put("a", "ann", &["orders"], 30);
+    let open = bench.answer(&mint[0], done(&mint[0].act));
+    let before = bench.book.account(account("ann")).unwrap().clone();
+    assert!(bench.answer(&mint[0], done(&mint[0].act)).is_empty(), "repeated");
+    let answer = done(&open[0].act);
+    assert!(bench.input(Input::Answered { account: account("ann"), ticket: NEVER_GIVEN, answer }).is_empty());
+    assert_eq!(*bench.book.account(account("ann")).unwrap(), before);
+    bench.well(open);
+    assert_eq!(bench.state("a"), "active");
+}
+
+#[test]
+fn orders_by_revision_and_id() {
+    let mut bench = overlap();
+    let table =
+        [("older", "a", "ann", 0, 0), ("same", "a", "ann", 1, 0), ("another grantee", "a", "bob", 2, 1)];
+    for (name, access, grantee, revision, refused) in table {
+        let before = bench.refusals(&Code::ORDER_MALFORMED);
+        assert!(bench.put_revision(access, grantee, &["orders"], 300, revision).is_empty(), "{name}");
+        assert_eq!(bench.refusals(&Code::ORDER_MALFORMED) - before, refused, "{name}");
+    }
+    let renewed = bench.put_revision("a", "ann", &["orders"], 45, 2);
+    assert_eq!(renewed[0].act.word(), "converge", "a later deadline is marked on the target");
+    bench.well(renewed);
+    let actions = bench.order(Order::EndAccess { access: id("never-known") });
+    assert!(actions.is_empty());
+    bench.put("never-known", "ann", &["orders"], 30);
+    assert_eq!(bench.refusals(&Code::ID_ENDED), 1, "an id that was ended never opens");
+}
+
+#[test]
+fn the_end_of_one_leaves_the_other_and_the_end_of_the_last_closes() {
+    let mut bench = overlap();
+    let shrinking = bench.pass(30 * 60);
+    let Act::Converge { wanted, shrinks, .. } = &shrinking[0].act else { panic!("{shrinking:?}") };
+    assert_eq!((wanted, *shrinks), (&rights(&["stock"]), true));
+    bench.well(shrinking);
+    assert_eq!((bench.state("a"), bench.state("b")), ("ended", "active"));
+    let closing = bench.pass(30 * 60);
+    assert_eq!(closing[0].act.word(), "close");
+    bench.well(closing);
+    assert_eq!(bench.state("b"), "ended");
+}
+
+#[test]
+fn a_shrinking_that_failed_in_part_ends_nothing_is_told_once_and_can_be_canceled_alone() {
+    let mut bench = overlap();
+    let mut actions = bench.order(Order::EndAccess { access: id("a") });
+    for _ in 0..10 {
+        bench.order(Order::CancelEnding { access: id("a") });
+        assert_eq!(bench.state("a"), "ending");
+        let action = actions[0].clone();
+        let Act::Converge { account, wanted, .. } = &action.act else { panic!("{action:?}") };
+        let failure = Some(Failure::not_done(Code::SESSIONS_REMAIN, "a session does not end"));
+        let observed = seen(present(account, Login::Open, wanted));
+        assert!(bench.answer(&action, Answer::Done { observed, lines: vec![], failure }).is_empty());
+        actions = bench.pass(61);
+    }
+    assert_eq!(bench.alarms(&Code::SESSIONS_REMAIN), 1);
+    bench.order(Order::CancelEnding { access: id("a") });
+    assert_eq!((bench.state("a"), bench.state("b")), ("canceled", "active"));
+    bench.well(actions);
+    assert_eq!(bench.book.account(account("ann")).unwrap().phase, Phase::Open, "the other one lives on");
+}
+
+#[test]
+fn cleanup_counts_from_the_last_revocation_under_the_policy_of_then() {
+    for (name, policy, days, expected) in [
+        ("at each close", cleanup(0), 0, "absent"),
+        ("not yet", cleanup(7), 6, "shut"),
+        ("after the period", cleanup(7), 7, "absent"),
+        ("never", Policy::default(), 400, "shut"),
+    ] {
+        let mut bench = Bench::new(Ownership::Owned, policy);
+        let actions = bench.put("a", "ann", &["orders"], 30);
+        bench.well(actions);
+        let actions = bench.order(Order::EndAccess { access: id("a") });
+        bench.well(actions);
+        // A policy that comes later holds from the next revocation on.
+        bench.order(Order::SetPolicy { policy: cleanup(1_000) });
+        for _ in 0..days * 24 {
+            let actions = bench.pass(3_600);
+            bench.well(actions);
+        }
+        let there = bench.book.account(account("ann")).is_some();
+        assert_eq!(there, expected == "shut", "{name}");
+    }
+}
+
+#[test]
+fn a_borrowed_account_is_read_first_and_only_stripped_of_what_was_added() {
+    let mut bench = Bench::new(Ownership::Borrowed, cleanup(0));
+    let reading = bench.put("a", "ann", &["orders", "own"], 30);
+    let Act::Observe { account: lent } = &reading[0].act else { panic!("{reading:?}") };
+    let answer = Answer::Observed(seen(present(lent, Login::Open, &rights(&["own"]))));
+    let adding = bench.answer(&reading[0], answer);
+    assert_eq!(adding[0].act.word(), "converge");
+    bench.well(adding);
+    assert_eq!(bench.state("a"), "active");
+    bench.order(Order::RotateAccount {
+        integration: target(),
+        grantee: GranteeId::parse("ann").unwrap(),
+        key: None,
+    });
+    assert_eq!(bench.refusals(&Code::PERMISSION_REFUSED), 1);
+    let grantee = GranteeId::parse("ann").unwrap();
+    let closing = bench.order(Order::DeleteAccount { integration: target(), grantee });
+    let Act::Close { account: lent, .. } = &closing[0].act else { panic!("{closing:?}") };
+    let observed = Ok(seen(present(lent, Login::Open, &rights(&["own"]))));
+    let climb = rules::Climb { contained: false, in_doubt: false, failures: vec![], observed };
+    assert!(bench.answer(&closing[0], Answer::Closed(climb)).is_empty(), "neither deleted nor shut");
+    assert_eq!(bench.state("a"), "ended");
+    assert!(bench.book.account(account("ann")).is_none());
+}
+
+#[test]
+fn without_a_journal_only_closing_goes_out_and_memory_is_as_before() {
+    let mut bench = overlap();
+    let before = bench.book.account(account("ann")).unwrap().clone();
+    bench.journal.break_writes(Fate::Full);
+    assert!(bench.put("c", "cay", &["orders"], 30).is_empty());
+    let going = bench.pass(60 * 60);
+    assert_eq!(going.iter().map(|a| a.act.word()).collect::<Vec<_>>(), ["close"], "the last deadline closes");
+    assert_eq!(*bench.book.account(account("ann")).unwrap(), before);
+    assert!(bench.book.account(account("cay")).is_none());
+}
+
+#[test]
+fn a_survey_is_doubted_before_it_is_believed() {
+    let mut bench = overlap();
+    let missed = Input::Surveyed { integration: target(), sightings: vec![], complete: true };
+    let looking = bench.input(missed);
+    assert_eq!(looking[0].act.word(), "observe");
+    assert_eq!(bench.state("a"), "active", "a sighting alone interrupts nothing");
+    bench.answer(&looking[0], Answer::Observed(Observed::absent(None)));
+    assert_eq!((bench.state("a"), bench.state("b")), ("interrupted", "interrupted"));
+}
+
+#[test]
+fn an_unremembered_account_is_held_to_each_deadline_of_its_mark() {
+    let bench = overlap();
+    let record = bench.book.account(account("ann")).unwrap().clone();
+    let connector = ConnectorId::parse("bench").unwrap();
+    let draft = record.mark_draft(&connector, bench.book.now());
+    let found = marked(present(&record.account, Login::Open, &record.held), draft);
+    let mut fresh = bench_without_memory();
+    fresh.input(Input::Surveyed {
+        integration: target(),
+        sightings: vec![Sighting { found }],
+        complete: true,
+    });
+    assert_eq!(fresh.alarms(&Code::ACCOUNT_UNREMEMBERED), 1);
+    let shrinking = fresh.pass(30 * 60);
+    let Act::Converge { wanted, .. } = &shrinking[0].act else { panic!("{shrinking:?}") };
+    assert_eq!(*wanted, rights(&["stock"]), "the earlier deadline takes away what it was for");
+    fresh.well(shrinking);
+    let closing = fresh.pass(30 * 60);
+    assert_eq!(closing[0].act.word(), "close");
+}
+
+fn bench_without_memory() -> Bench {
+    bench()
+}
+
+#[test]
+fn clocks_that_disagree_stop_opening_until_they_agree_and_no_wait_grows() {
+    let mut bench = bench();
+    bench.wall_off = 3_600;
+    bench.pass(1);
+    bench.wall_off = 0;
+    bench.pass(1);
+    assert_eq!(bench.alarms(&Code::CLOCK_UNTRUSTED), 1, "the high-water mark is ahead");
+    assert!(bench.put("a", "ann", &["orders"], 120).is_empty());
+    let said = Timestamp::from_secs(bench.secs);
+    assert!(
+        bench.input(Input::Heard { source: Source::Target, said }).is_empty(),
+        "one source is not enough"
+    );
+    let opening = bench.input(Input::Heard { source: Source::ControlPlane, said });
+    assert_eq!(opening[0].act.word(), "mint", "two sources bring it down, and what waited goes on");
+    assert_eq!(bench.book.now(), Timestamp::from_secs(bench.secs));
+    assert!(bench.secs > START);
+}
+
+#[test]
+fn another_target_in_its_place_opens_nothing_and_proves_nothing() {
+    let mut bench = bench();
+    let identified =
+        |name: &str| Input::Identified { integration: target(), identity: TargetIdentity(name.into()) };
+    bench.input(identified("one"));
+    let actions = bench.put("a", "ann", &["orders"], 30);
+    bench.well(actions);
+    bench.input(identified("two"));
+    bench.input(identified("two"));
+    assert_eq!(bench.alarms(&Code::TARGET_REPLACED), 1);
+    assert!(bench.put("b", "bob", &["orders"], 30).is_empty());
+    let closing = bench.order(Order::EndAccess { access: id("a") });
+    bench.answer(&closing[0], done(&closing[0].act));
+    assert_eq!(bench.state("a"), "ending", "what is missing on another target has not ended");
+    bench.input(identified("one"));
+    let closing = bench.pass(61);
+    bench.well(closing);
+    assert_eq!(bench.state("a"), "ended");
+}
+
+#[test]
+fn a_restart_goes_on_where_it_was_and_overdue_closing_is_spread() {
+    let mut bench = bench();
+    for n in 0..40 {
+        let actions = bench.put(&format!("a{n}"), &format!("p{n}"), &["orders"], 30);
+        bench.well(actions);
+    }
+    bench.secs += 3_600;
+    let at_once = bench.restart().len();
+    assert!(at_once < 8, "{at_once} closings began at once");
+    for _ in 0..60 {
+        let actions = bench.pass(1);
+        bench.well(actions);
+    }
+    assert_eq!(bench.book.counts().ending, 0);
+    assert!(bench.book.accounts().all(|record| record.phase == Phase::Suspended));
+}
