@@ -5,11 +5,14 @@
 //! again. Nothing here waits for a lock that a grantee can take: when its own sessions or prepared
 //! transactions hold the account's row, they are ended in the same exchange in which the row is locked.
 
+use std::time::Duration;
+
 use model::{AccountRef, Code, Failure, Retry};
+use tokio::time::sleep;
 use tokio_postgres::error::SqlState;
 
 use crate::account::{self, Found, Role, find, known_oid};
-use crate::catalogue::{ACCOUNT, PREPARED_HOLDING};
+use crate::catalogue::{ACCOUNT, PREPARED_IN_THE_WAY};
 use crate::faults::{ASSERTION, Fault, Stage};
 use crate::quote::Ident;
 use crate::session::{Purpose, Session};
@@ -18,6 +21,9 @@ use crate::target::PostgresTarget;
 
 /// How often a deed is tried against a grantee that holds on to its row.
 const TRIES: usize = 4;
+
+/// How long a session of ours waits for the account's row before somebody looks who is in its way.
+const BREATH: Duration = Duration::from_millis(100);
 
 /// The account that a deed is for, as it is on the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,11 +106,8 @@ impl PostgresTarget {
         let mut resisting = false;
         for tries in 1..=TRIES {
             let session = self.pool.session(&self.home, Purpose::Close).await?;
-            if resisting {
-                let released = self.release_row(&session, known).await;
-                if let Err(fault) = released {
-                    return session.settle(Err(fault)).await;
-                }
+            if resisting && let Err(fault) = self.release(&session, known).await {
+                return session.settle(Err(fault)).await;
             }
             let superuser = session.facts()?.superuser;
             let verify = statements::verify(known.oid, &known.name, known.comment.as_deref(), superuser);
@@ -119,7 +122,14 @@ impl PostgresTarget {
                 script.push(verify);
             }
             script.extend([statements::IN_TIME.to_owned(), statements::COMMIT.to_owned()]);
-            let outcome = session.run(&statements::script(&script), Stage::Lasting).await;
+            let script = statements::script(&script);
+            let outcome = if resisting {
+                let process = session.facts()?.process;
+                let clear = self.clear_the_way(known.oid, process);
+                tokio::join!(session.run(&script, Stage::Lasting), clear).0
+            } else {
+                session.run(&script, Stage::Lasting).await
+            };
             match session.settle(outcome).await {
                 Err(fault) if tries < TRIES && is_in_the_way(&fault) => resisting = true,
                 outcome => return outcome,
@@ -128,13 +138,31 @@ impl PostgresTarget {
         Err(Failure::not_done(Code::BUSY, "another transaction holds the account's row").into())
     }
 
-    /// Rolls back prepared transactions of the account, and those that hold its row.
-    async fn release_row(&self, session: &Session, known: &Known) -> Result<(), Fault> {
-        let mut found = self.prepared_of(session, known.oid).await?;
-        if session.facts()?.superuser {
-            found.extend(Self::prepared_rows(&session.rows(PREPARED_HOLDING, &[&known.oid]).await?)?);
-        }
+    /// Rolls back the prepared transactions of the account.
+    async fn release(&self, session: &Session, known: &Known) -> Result<(), Fault> {
+        let found = self.prepared_of(session, known.oid).await?;
         self.roll_back(session, &found).await
+    }
+
+    /// Rolls back what a waiting session of ours waits for, if it is a prepared transaction of the account's.
+    /// Best effort: the waiting session tells how it went.
+    async fn clear_the_way(&self, oid: u32, process: i32) {
+        sleep(BREATH).await;
+        let clear = async {
+            let session = self.pool.session(&self.home, Purpose::Close).await?;
+            let outcome = session.rows(PREPARED_IN_THE_WAY, &[&process, &oid]).await;
+            let cleared = match outcome {
+                Ok(rows) => match Self::prepared_rows(&rows) {
+                    Ok(found) => self.roll_back(&session, &found).await,
+                    Err(fault) => Err(fault),
+                },
+                Err(fault) => Err(fault),
+            };
+            session.settle(cleared).await
+        };
+        if let Err(fault) = clear.await {
+            tracing::debug!(code = %fault.failure.code, "What is in the way could not be cleared");
+        }
     }
 }
 

@@ -50,7 +50,7 @@ const OPTIONS: &[(&str, &str)] = &[
 const FACTS: &str = "SELECT current_setting('server_version_num'), r.oid, r.rolsuper, pg_is_in_recovery(), \
      current_setting('password_encryption'), CASE WHEN current_setting('server_version_num')::int >= 120000 \
      THEN set_config('plan_cache_mode', 'force_generic_plan', false) || set_config('jit', 'off', false) END \
-     FROM pg_roles AS r WHERE r.rolname = session_user";
+     , pg_backend_pid() FROM pg_roles AS r WHERE r.rolname = session_user";
 const IDENTITY: &str = "SELECT system_identifier FROM pg_control_system()";
 
 /// What a server says of itself and of us.
@@ -64,6 +64,8 @@ pub(crate) struct Facts {
     pub(crate) standby: bool,
     pub(crate) password_encryption: String,
     pub(crate) encrypted: bool,
+    /// The process that serves this session.
+    pub(crate) process: i32,
 }
 
 /// Makes connections to one server.
@@ -282,6 +284,7 @@ pub(crate) async fn facts(client: &Client, config: &Config, encrypted: bool) -> 
         standby: text(3) == "t",
         password_encryption: text(4),
         encrypted,
+        process: text(6).parse().unwrap_or_default(),
     })
 }
 

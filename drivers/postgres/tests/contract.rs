@@ -3,16 +3,25 @@
 
 #[path = "contract/admin.rs"]
 mod admin;
+#[path = "contract/attacks.rs"]
+mod attacks;
 #[path = "contract/grantee.rs"]
 mod grantee;
 #[path = "contract/inventory.rs"]
 mod inventory;
+#[path = "contract/lines.rs"]
+mod lines;
+#[path = "contract/people.rs"]
+mod people;
 #[path = "contract/resistance.rs"]
 mod resistance;
+#[path = "contract/semantics.rs"]
+mod semantics;
 #[path = "contract/world.rs"]
 mod world;
 
 use driver::contract;
+use people::House;
 use services::postgres::{LogStatement, Options};
 use world::PostgresWorld;
 
@@ -34,4 +43,19 @@ async fn keeps_the_contract() {
         }
         Err(_) => drop(contract::run(&world).await),
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_can_do_what_its_permissions_say() {
+    semantics::all(&House::open(PostgresWorld::start(&all_logged(), None).await).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attacks_do_not_succeed() {
+    attacks::all(&House::open(PostgresWorld::start(&all_logged(), None).await).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_tls_mode_keeps_its_word() {
+    lines::all().await;
 }

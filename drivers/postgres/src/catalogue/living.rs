@@ -26,18 +26,19 @@ FROM pg_prepared_xact() AS p(transaction, gid, prepared, ownerid, dbid)
 LEFT JOIN pg_database AS d ON d.oid = p.dbid
 WHERE p.ownerid = $1
     OR EXISTS (SELECT FROM pg_auth_members AS m
-        JOIN pg_shdescription AS c ON c.classoid = 'pg_authid'::regclass AND c.objoid = m.roleid
-        WHERE m.member = $1 AND m.roleid = p.ownerid AND c.description LIKE 'tidegate:%')";
+        LEFT JOIN pg_shdescription AS c ON c.classoid = 'pg_authid'::regclass AND c.objoid = m.roleid
+        WHERE m.member = $1 AND m.roleid = p.ownerid
+            AND (c.description LIKE 'tidegate:%' OR pg_get_userbyid(m.roleid) = 'tidegate_managed'))";
 
-/// The same for those that hold the account's row locked, whoever owns them that the account can be, or
-/// that is ours: `$1` oid. Only a superuser can ask it.
-pub(crate) const PREPARED_HOLDING: &str = "
+/// Prepared transactions that a session of ours waits for, if they are the account's: `$1` the session's
+/// process, `$2` the account's oid. Owned by it, by a role that it can be, or by a role of ours. Only
+/// a waiter tells this: what locked a row within a subtransaction shows nowhere else.
+pub(crate) const PREPARED_IN_THE_WAY: &str = "
 SELECT p.gid, d.datname, coalesce(d.datallowconn, false)
-FROM pg_prepared_xact() AS p(transaction, gid, prepared, ownerid, dbid)
+FROM pg_locks AS w
+JOIN pg_prepared_xact() AS p(transaction, gid, prepared, ownerid, dbid) ON p.transaction = w.transactionid
 LEFT JOIN pg_database AS d ON d.oid = p.dbid
-JOIN pg_locks AS h ON h.locktype = 'transactionid' AND h.granted AND h.pid IS NULL
-    AND h.virtualtransaction = '-1/' || p.transaction::text
-JOIN pg_authid AS r ON r.oid = $1 AND r.xmax = h.transactionid
-WHERE pg_has_role(r.oid, p.ownerid, 'MEMBER')
-    OR EXISTS (SELECT FROM pg_shdescription AS c WHERE c.classoid = 'pg_authid'::regclass
-        AND c.objoid = p.ownerid AND c.description LIKE 'tidegate:%')";
+WHERE w.pid = $1 AND NOT w.granted AND w.locktype = 'transactionid'
+    AND (p.ownerid = $2 OR pg_has_role($2, p.ownerid, 'MEMBER')
+        OR EXISTS (SELECT FROM pg_shdescription AS c WHERE c.classoid = 'pg_authid'::regclass
+            AND c.objoid = p.ownerid AND c.description LIKE 'tidegate:%'))";

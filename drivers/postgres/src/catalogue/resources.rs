@@ -19,9 +19,9 @@ refused AS (
     LEFT JOIN pg_shdescription AS d ON d.classoid = 'pg_authid'::regclass AND d.objoid = r.oid
     WHERE x.admin OR r.rolsuper OR r.rolcreaterole OR r.rolreplication OR r.rolbypassrls
         OR r.rolname IN ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files',
-            'pg_signal_backend', 'pg_create_subscription', 'tidegate_managed',
+            'pg_signal_backend', 'pg_create_subscription',
             'rds_superuser', 'rds_replication', 'rds_password', 'cloudsqlsuperuser', 'azure_pg_admin')
-        OR d.description LIKE 'tidegate:%' OR r.rolname = session_user
+        OR d.description LIKE 'tidegate:%' OR r.rolname ~ '^tidegate_' OR r.rolname = session_user
 )
 SELECT r.rolname FROM pg_roles AS r
 WHERE r.rolname > $1 AND r.rolname !~ '^pg_' AND NOT EXISTS (SELECT FROM refused WHERE start = r.oid)

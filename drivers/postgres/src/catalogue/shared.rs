@@ -62,6 +62,6 @@ SELECT count(*),
             'pg_signal_backend', 'pg_create_subscription',
             'rds_superuser', 'rds_replication', 'rds_password', 'cloudsqlsuperuser', 'azure_pg_admin')),
     bool_or(r.rolname ~ '^pg_' AND r.rolname = $1),
-    bool_or(d.description LIKE 'tidegate:%' OR r.rolname = 'tidegate_managed' OR r.rolname = session_user)
+    bool_or(coalesce(d.description, '') LIKE 'tidegate:%' OR r.rolname ~ '^tidegate_' OR r.rolname = session_user)
 FROM reach AS x JOIN pg_roles AS r ON r.oid = x.oid
 LEFT JOIN pg_shdescription AS d ON d.classoid = 'pg_authid'::regclass AND d.objoid = r.oid";
