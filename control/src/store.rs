@@ -69,6 +69,6 @@ pub trait Store: Send + Sync {
     /// [`StoreFault::Unavailable`].
     async fn read(&self) -> Result<Box<dyn Rows>, StoreFault>;
 
-    /// Ends writing and closes the files; later calls are refused.
+    /// Ends writing, closes the files and lets another process have them; later calls are refused.
     async fn close(&self);
 }

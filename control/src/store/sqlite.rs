@@ -14,6 +14,7 @@ mod writer;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::ops::DerefMut;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -44,8 +45,8 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite")
 pub struct SqliteStore {
     writer: Writer,
     readers: SqlitePool,
-    /// Held as long as the store lives.
-    _lock: File,
+    /// Held until the store is closed or dropped.
+    lock: Mutex<Option<File>>,
 }
 
 impl SqliteStore {
@@ -86,7 +87,7 @@ impl SqliteStore {
             .connect_with(options.pragma("query_only", "true"))
             .await
             .map_err(|fault| unusable(fault.to_string()))?;
-        Ok(Self { writer: Writer::start(connection), readers, _lock: lock })
+        Ok(Self { writer: Writer::start(connection), readers, lock: Mutex::new(Some(lock)) })
     }
 }
 
@@ -127,6 +128,7 @@ impl Store for SqliteStore {
     async fn close(&self) {
         self.writer.close().await;
         self.readers.close().await;
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 

@@ -46,6 +46,9 @@ async fn a_second_process_is_refused() {
     let second = SqliteStore::open(folder.path(), token::new_incarnation()).await;
     assert!(matches!(second, Err(StoreFault::InUse { .. })), "a second process was let in");
     store.close().await;
+    let next = SqliteStore::open(folder.path(), token::new_incarnation()).await;
+    assert!(next.is_ok(), "a closed store keeps others out");
+    drop(store);
 }
 
 async fn raw(folder: &Folder) -> SqliteConnection {
