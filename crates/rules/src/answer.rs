@@ -142,6 +142,10 @@ fn held(
             return Outcome::Done;
         }
     };
+    // Whatever was read back: a part that was not answered may land after it.
+    if let Some(failure) = &failure {
+        note_doubt(record, act, failure, now);
+    }
     let Some(found) = observed.account.as_deref() else {
         if record.phase == Phase::Open {
             seen(record, observed, now, effects);
