@@ -80,13 +80,14 @@ impl Person {
         command::run(asked, "", A_COMMAND).await?.json()
     }
 
-    /// Writes one of their commands so that it can be pasted into a shell.
-    pub fn line(&self, args: &[&str]) -> String {
-        let words = args.iter().map(|arg| command::word(OsStr::new(arg))).collect::<Vec<_>>().join(" ");
+    /// Writes their `tidegatectl`, as it is called in a shell.
+    pub fn line(&self) -> String {
+        let word = |path: &Path| command::word(path.as_os_str());
         format!(
-            "{} --config {} {words}",
-            command::word(self.desk.ctl.as_os_str()),
-            command::word(self.folder.as_os_str())
+            "PGSSLROOTCERT={} {} --config {}",
+            word(&self.desk.target_authority),
+            word(&self.desk.ctl),
+            word(&self.folder)
         )
     }
 }

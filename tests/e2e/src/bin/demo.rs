@@ -104,39 +104,39 @@ async fn once(cli: &Cli) -> anyhow::Result<()> {
 
 async fn stay(cli: &Cli) -> anyhow::Result<()> {
     let world = World::start(&Options::default()).await?;
-    let resource = shop::ORDERS;
-    let ask = ["request", resource, "--permission", "READ_ONLY", "--for", "2m", "--reason", "a look around"];
+    let people = [("ann", &world.requester), ("piet", &world.approver), ("olga", &world.admin)];
+    let functions = people.map(|(name, person)| format!("{name}() {{ {} \"$@\"; }}", person.line()));
     let lines = [
-        ("ann asks for reading a table for two minutes", world.requester.line(&ask)),
-        ("piet sees what waits for him", world.approver.line(&["list", "--state", "pending"])),
-        ("piet approves", format!("{} ID", world.approver.line(&["approve"]))),
-        ("ann works with psql", {
-            let ca = world.target.ca_file();
-            format!("PGSSLROOTCERT={} {} ID", ca.display(), world.requester.line(&["connect"]))
-        }),
-        ("ann asks for more", world.requester.line(&["resources"])),
-        ("ann gives it back, or waits two minutes", {
-            format!("{} ID --wait", world.requester.line(&["revoke", "--reason", "done"]))
-        }),
-        ("olga sees all that happened", world.admin.line(&["audit"])),
+        ("ann sees what can be had", "ann resources".to_owned()),
         (
-            "olga verifies the receipts",
-            world.admin.line(&["receipts", "verify", "--integration", INTEGRATION]),
+            "ann asks for reading a table for two minutes; it prints the ID",
+            format!("ann request {} --permission READ_ONLY --for 2m --reason 'a look around'", shop::ORDERS),
         ),
+        ("piet sees what waits for him", "piet list --state pending".into()),
+        ("piet approves", "piet approve ID".into()),
+        ("ann works with psql", "ann connect ID -- -c 'select count(*) from orders'".into()),
+        ("ann gives it back, or waits until its time is over", "ann revoke ID --wait".into()),
+        ("olga sees all that happened", "olga audit".into()),
+        ("olga verifies the receipts", format!("olga receipts verify --integration {INTEGRATION}")),
     ];
     if cli.json {
+        for function in &functions {
+            println!("{}", json!({ "first": function }));
+        }
         for (what, line) in &lines {
             println!("{}", json!({ "next": what, "command": line }));
         }
     } else {
-        println!(
-            "PostgreSQL, control plane and agent run. Type next, in another terminal (ID is what the request prints):\n"
-        );
-        for (what, line) in &lines {
-            println!("# {what}\n{line}\n");
+        println!("PostgreSQL, control plane and agent run. In another terminal, paste this first:\n");
+        for function in &functions {
+            println!("{function}");
         }
-        println!("What they say: {}", world.agent.log().path().display());
-        println!("               {}", world.plane.log().path().display());
+        println!("\nThen, for example:\n");
+        for (what, line) in &lines {
+            println!("{line:<95} # {what}");
+        }
+        println!("\nWhat agent and control plane say: {}", world.agent.log().path().display());
+        println!("                                  {}", world.plane.log().path().display());
         println!("Ctrl-C ends everything and removes it.");
     }
     tokio::signal::ctrl_c().await.context("wait for Ctrl-C")?;
