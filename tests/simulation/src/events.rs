@@ -425,6 +425,11 @@ impl World {
         for (n, target) in self.targets.iter().enumerate() {
             for entry in target.entries.values() {
                 let Some(owner) = entry.owner else { continue };
+                // Nobody waits for a close that was canceled: it is tried slowly.
+                let record = self.agent.as_ref().and_then(|agent| agent.book.account(owner));
+                if record.is_some_and(|record| record.canceled) {
+                    continue;
+                }
                 let wanted: EntitlementSet = self
                     .ever
                     .values()

@@ -25,18 +25,28 @@ impl Refusal {
     }
 }
 
+/// Orders that can only end something, and may be carried out before their turn and again at it.
+const fn takes_away(order: &Order) -> bool {
+    matches!(order, Order::EndAccess { .. } | Order::DeleteAccount { .. })
+}
+
 impl Book {
     pub(super) fn take_order(&mut self, numbered: NumberedOrder, now: Timestamp) {
         let NumberedOrder { incarnation, position, order } = numbered;
         let taken = self.meta.cursors.get(&incarnation).copied().unwrap_or_default();
-        // Repeated ones were taken; after a gap, what is missing comes first: the link begins anew.
+        let ordered = Ordered { incarnation, position };
         if position != taken.next() {
+            // Repeated ones were taken. After a gap, what is missing comes first, and this one comes again:
+            // but what only takes away does not wait behind what a full journal refuses.
+            if position > taken.next() && takes_away(&order) {
+                // A refusal is told when its turn comes.
+                drop(self.carry_out(order, ordered, now));
+            }
             return;
         }
         let meta = self.edit_meta();
         meta.cursors.insert(incarnation, position);
         meta.control_plane = Some(incarnation);
-        let ordered = Ordered { incarnation, position };
         if let Err(refusal) = self.carry_out(order, ordered, now) {
             self.staged.report(Report::OrderRefused {
                 incarnation,

@@ -163,6 +163,10 @@ fn without_a_journal_only_closing_goes_out_and_memory_is_as_before() {
     let before = bench.book.account(account("ann")).unwrap().clone();
     bench.journal.break_writes(Fate::Full);
     assert!(bench.put("c", "cay", &["orders"], 30).is_empty());
+    // What ends something does not wait behind the order that could not be written: it is one of two.
+    let ending = bench.order(Order::EndAccess { access: id("a") });
+    assert_eq!(ending.iter().map(|a| a.act.word()).collect::<Vec<_>>(), ["converge"], "towards less");
+    bench.well(ending);
     let going = bench.pass(60 * 60);
     assert_eq!(going.iter().map(|a| a.act.word()).collect::<Vec<_>>(), ["close"], "the last deadline closes");
     assert_eq!(*bench.book.account(account("ann")).unwrap(), before);
