@@ -10,8 +10,10 @@
 mod agent;
 mod chaos;
 mod check;
+mod ending;
 mod events;
 mod fault;
+mod link;
 mod plane;
 mod rng;
 mod target;
