@@ -88,8 +88,15 @@ impl World {
         let reports = self.journal.reports_now(after, 1000).map_err(|fault| fault.to_string())?;
         let Some(last) = reports.last().map(|report| report.position) else { return Ok(()) };
         for stored in &reports {
-            let report = serde_json::from_str(&stored.body).map_err(|fault| fault.to_string())?;
+            let report: rules::Report =
+                serde_json::from_str(&stored.body).map_err(|fault| fault.to_string())?;
             self.plane.hear(&report);
+            // Also what was written and never answered: the control plane has read it in the journal.
+            if let rules::Report::AccessChanged { access, state, .. } = &report
+                && (state.is_terminal() || matches!(state, model::AccessState::Ending { .. }))
+            {
+                self.checks.wanted.remove(access);
+            }
         }
         self.plane.committed.insert(loaded.incarnation, last);
         // The acknowledgement is lost now and then: the next one counts for it.
