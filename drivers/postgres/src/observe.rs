@@ -15,7 +15,7 @@ use crate::account::{Found, Role, column, find, known_oid, permission_of};
 use crate::catalogue::{ACCOUNT, ACCOUNTS, ATTACHABLE, DEPENDING, LIVING, MEMBERSHIPS, ONWARD};
 use crate::connect::Facts;
 use crate::faults::Fault;
-use crate::open::Membership;
+use crate::memberships::Membership;
 use crate::quote::shown;
 use crate::scope::Right;
 use crate::session::{Parameter, Purpose, Session};

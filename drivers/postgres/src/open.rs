@@ -5,8 +5,6 @@
 //! the account to what is wanted, opens the login last, and commits. Verifying is in the same
 //! transaction as acting, so nothing can come between.
 
-use std::collections::BTreeSet;
-
 use driver::AccountSpec;
 use driver::credential::{ITERATIONS, ScramSha256};
 use model::mark::MarkDraft;
@@ -14,16 +12,15 @@ use model::{
     AccountRef, Code, EntitlementSet, Failure, ImmutableId, NewCredential, Retry, TargetIdentity, Timestamp,
     Verifier,
 };
-use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 
 use crate::account::{self, Found, Role, column, find, known_oid};
 use crate::catalogue::{ACCOUNT, ATTACHABLE, DEPENDING, MEMBERSHIPS, UNCHANGED};
 use crate::connect::Facts;
 use crate::faults::{ASSERTION, Fault, Stage};
+use crate::memberships::{Membership, Wanted};
 use crate::quote::{Ident, Literal};
 use crate::roles::Shared;
-use crate::scope::Right;
 use crate::session::{Parameter, Purpose, Session};
 use crate::statements::{self, Until};
 use crate::target::PostgresTarget;
@@ -37,51 +34,6 @@ pub(crate) struct Change<'a> {
     pub(crate) credential: Option<&'a NewCredential>,
     pub(crate) enable: bool,
     pub(crate) renew: Option<(&'a MarkDraft, Option<Timestamp>)>,
-}
-
-/// What an account is to be a member of.
-#[derive(Default)]
-struct Wanted {
-    shared: Vec<Shared>,
-    attached: Vec<String>,
-}
-
-/// One membership of an account, as read.
-pub(crate) struct Membership {
-    pub(crate) member: u32,
-    pub(crate) role: u32,
-    pub(crate) name: String,
-    pub(crate) admin: bool,
-    pub(crate) inherits: bool,
-    pub(crate) sets: bool,
-    pub(crate) grantor: Option<String>,
-    pub(crate) comment: Option<String>,
-    /// The role owns objects.
-    pub(crate) owns: bool,
-    /// It is the common role, and has something to give.
-    pub(crate) gives: bool,
-}
-
-impl Membership {
-    pub(crate) fn of(row: &Row) -> Result<Self, Fault> {
-        Ok(Self {
-            member: column(row, 0)?,
-            role: column(row, 1)?,
-            name: column(row, 2)?,
-            admin: column(row, 3)?,
-            inherits: column(row, 4)?,
-            sets: column(row, 5)?,
-            grantor: column(row, 6)?,
-            comment: column(row, 7)?,
-            owns: column(row, 8)?,
-            gives: column(row, 9)?,
-        })
-    }
-
-    pub(crate) fn leave(&self, member: &Ident, facts: &Facts) -> String {
-        let grantor = self.grantor.as_deref().map(Ident::found);
-        statements::leave(&Ident::found(&self.name), member, grantor.as_ref(), facts.version)
-    }
 }
 
 impl PostgresTarget {
@@ -125,43 +77,6 @@ impl PostgresTarget {
                 Err(fault) => return Err(fault),
             }
         }
-    }
-
-    /// Ends the memberships of an account that do not stand for anything wanted.
-    async fn take_away(&self, account: &AccountRef, wanted: &EntitlementSet) -> Result<(), Fault> {
-        let Some((known, role)) = self.find_for_closing(account).await? else { return Ok(()) };
-        let names: BTreeSet<String> = wanted
-            .iter()
-            .filter_map(|entitlement| match Right::of(entitlement).ok()? {
-                Right::Shared { scope, level } => self.permission_role_name(&scope, level).ok(),
-                Right::Attach { role } => Some(role),
-            })
-            .collect();
-        let session = self.pool.session(&self.home, Purpose::Close).await?;
-        let facts = session.facts()?.clone();
-        let outcome = session.rows(MEMBERSHIPS, &[&vec![role.oid]]).await;
-        let mut deed = vec![];
-        for row in session.settle(outcome).await? {
-            let membership = Membership::of(&row)?;
-            if membership.name != statements::MANAGED && !names.contains(&membership.name) {
-                deed.push(membership.leave(&Ident::found(&known.name), &facts));
-            }
-        }
-        if deed.is_empty() { Ok(()) } else { self.act(&known, &deed).await }
-    }
-
-    /// Returns the roles that stand for entitlements, made if need be.
-    async fn memberships_for(&self, wanted: &EntitlementSet) -> Result<Wanted, Fault> {
-        let mut found = Wanted::default();
-        for entitlement in wanted.iter() {
-            match Right::of(entitlement)? {
-                Right::Shared { scope, level } => {
-                    found.shared.push(self.permission_role(&scope, level).await?);
-                }
-                Right::Attach { role } => found.attached.push(role),
-            }
-        }
-        Ok(found)
     }
 }
 

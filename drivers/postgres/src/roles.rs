@@ -2,32 +2,29 @@
 //! accounts get by membership.
 //!
 //! A role is made when it is first needed, is marked with its scope, and is looked at again for every
-//! order: a role that holds more than its definition gives no new access. Looking is exact and shared
-//! by all orders that asked before it began; only where it is expensive (scopes of very many objects) a
-//! recent look is taken again, see [`LookAgain`].
+//! order (see `look`): a role that holds more than its definition gives no new access.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use driver::naming::{self, Prefix};
 use model::mark::{EntitlementDeadline, MarkDraft};
 use model::{AccountId, Code, Entitlement, Failure, ImmutableId, Retry, Revision, TargetIdentity, Timestamp};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 
-use crate::account::{self, PERMISSION_ROLE, column, permission_of};
-use crate::catalogue::{BEYOND, LACKING_IN_SCOPE, LACKING_ON_TABLE, SHARED_ROLE};
+use crate::account::{self, PERMISSION_ROLE, column};
+use crate::catalogue::SHARED_ROLE;
 use crate::faults::{Fault, Stage};
+use crate::look::Lacking;
 use crate::manifest::MANIFEST;
 use crate::quote::{Ident, Literal};
 use crate::scope::{Level, Right, Scope};
-use crate::session::{Parameter, Purpose, Session};
+use crate::session::Purpose;
 use crate::statements::{self, Definition, Future, MANAGED, Subject};
 use crate::target::PostgresTarget;
 
 /// How long one order may work on one permission role; very wide scopes need many statements.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The comment of the common role. It is no mark: the role is shared by all connectors.
 pub(crate) const COMMON: &str =
@@ -39,79 +36,6 @@ pub(crate) struct Shared {
     pub(crate) name: String,
     pub(crate) oid: u32,
     pub(crate) comment: String,
-}
-
-/// What a look at a permission role found.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Look {
-    /// The role, when it is there and marked as ours for this scope.
-    pub(crate) role: Option<Shared>,
-    /// Something of that name is there that is not marked so.
-    pub(crate) foreign: bool,
-    /// What it has beyond its definition, in words.
-    pub(crate) beyond: Vec<String>,
-    /// It owns objects: somebody set the role and made them.
-    owns: bool,
-    lacking: Vec<Lacking>,
-    /// The resource is there.
-    pub(crate) here: bool,
-    /// It lacks what makes it worth anything: to connect, to use the schema, to use the table.
-    pub(crate) hollow: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Lacking {
-    kind: String,
-    schema: Option<String>,
-    name: String,
-    more: Option<String>,
-}
-
-/// When a look has to be taken again.
-#[derive(Debug, Clone, Copy)]
-struct LookAgain {
-    began: Instant,
-    cost: Duration,
-}
-
-impl LookAgain {
-    /// Cheaper looks are taken anew for every order.
-    const CHEAP: Duration = Duration::from_millis(25);
-    const LONGEST: Duration = Duration::from_secs(60);
-
-    /// Returns true when a look serves an order that asked at `asked`.
-    fn serves(self, asked: Instant) -> bool {
-        let keeps =
-            if self.cost < Self::CHEAP { Duration::ZERO } else { (self.cost * 20).min(Self::LONGEST) };
-        self.began + keeps >= asked
-    }
-}
-
-type Slot = Arc<tokio::sync::Mutex<Option<(LookAgain, Look)>>>;
-
-/// The permission roles that this process has looked at.
-#[derive(Default)]
-pub(crate) struct RoleBook {
-    slots: Mutex<BTreeMap<(Scope, Level), Slot>>,
-    managed: tokio::sync::Mutex<Option<Shared>>,
-}
-
-impl RoleBook {
-    fn slot(&self, scope: &Scope, level: Level) -> Slot {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(slots.entry((scope.clone(), level)).or_default())
-    }
-
-    /// Forgets one look, because the role was changed.
-    async fn outdate(&self, scope: &Scope, level: Level) {
-        *self.slot(scope, level).lock().await = None;
-    }
-
-    /// Forgets every look, because what was seen is no longer so.
-    pub(crate) async fn forget(&self) {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        *self.managed.lock().await = None;
-    }
 }
 
 fn busy() -> Fault {
@@ -170,70 +94,6 @@ impl PostgresTarget {
             .marks
             .write(&mark, seal::mark::LONGEST)
             .map_err(|fault| Failure::refused(Code::DRIVER_FAULT, fault.to_string()))
-    }
-
-    /// Looks at a permission role, or takes a look that serves.
-    pub(crate) async fn look(&self, scope: &Scope, level: Level, purpose: Purpose) -> Result<Look, Fault> {
-        let asked = Instant::now();
-        let slot = self.book.slot(scope, level);
-        let mut known = timeout(PATIENCE, slot.lock()).await.map_err(|_| busy())?;
-        if let Some((again, look)) = &*known
-            && again.serves(asked)
-        {
-            return Ok(look.clone());
-        }
-        let session = self.pool.session(scope.database(), purpose).await?;
-        let began = Instant::now();
-        let outcome = self.look_now(&session, scope, level).await;
-        let look = session.settle(outcome).await?;
-        *known = Some((LookAgain { began, cost: began.elapsed() }, look.clone()));
-        Ok(look)
-    }
-
-    async fn look_now(&self, session: &Session, scope: &Scope, level: Level) -> Result<Look, Fault> {
-        let facts = session.facts()?;
-        let name = self.permission_role_name(scope, level)?;
-        let definition = Definition::of(scope, level, facts.version);
-        let (schema, table) = (scope.schema(), scope.table());
-        let lacking_text = if table.is_some() { LACKING_ON_TABLE } else { LACKING_IN_SCOPE };
-        session.prepare(&[SHARED_ROLE, BEYOND, lacking_text]).await?;
-        let Definition { database, schemas, tables, sequences, routines } = &definition;
-        let all: [Parameter<'_>; 8] =
-            [&name, &schema, &table, database, schemas, tables, sequences, routines];
-        let parameters = if table.is_some() { all.get(..7).unwrap_or(&all) } else { &all };
-        let by_name: [Parameter<'_>; 1] = [&name];
-        let (role, beyond, lacking) = tokio::join!(
-            session.rows(SHARED_ROLE, &by_name),
-            session.rows(BEYOND, &all),
-            session.rows(lacking_text, parameters),
-        );
-        let mut look = Look::default();
-        if let Some(row) = role?.first() {
-            let (oid, comment) = (column(row, 0)?, column::<Option<String>>(row, 1)?);
-            let wanted = Right::Shared { scope: scope.clone(), level }.entitlement();
-            let marked = permission_of(&self.context, &facts.identity, oid, comment.as_deref());
-            look.foreign = marked != Some(wanted);
-            if !look.foreign {
-                look.role = Some(Shared { name, oid, comment: comment.unwrap_or_default() });
-            }
-        }
-        for row in beyond? {
-            look.owns |= column::<String>(&row, 0)? == "o";
-            look.beyond.push(column(&row, 1)?);
-        }
-        for row in lacking? {
-            let kind: String = column(&row, 0)?;
-            if kind == "here" {
-                look.here = true;
-                continue;
-            }
-            let name = column::<Option<String>>(&row, 2)?.unwrap_or_default();
-            look.hollow |= kind == "database"
-                || (table.is_some() && kind != "sequence")
-                || (kind == "schema" && schema.is_some());
-            look.lacking.push(Lacking { kind, schema: column(&row, 1)?, name, more: column(&row, 3)? });
-        }
-        Ok(look)
     }
 
     /// Returns the permission role of a scope, made and brought to its definition if need be.
@@ -449,29 +309,4 @@ fn subjects(lacking: &[Lacking]) -> Vec<Subject> {
     ];
     found.extend(several.into_iter().filter(|(empty, _)| !empty).map(|(_, subject)| subject));
     found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cheap_look_serves_only_those_who_asked_before_it() {
-        let millis = Duration::from_millis;
-        let began = Instant::now() + millis(10);
-        let table = [
-            ("cheap, asked before", millis(5), -1_i32, true),
-            ("cheap, asked at once", millis(5), 0, true),
-            ("cheap, asked after", millis(5), 1, false),
-            ("expensive, a second later", millis(100), 1_000, true),
-            ("expensive, too long ago", millis(100), 2_001, false),
-            ("very expensive, a minute later", millis(10_000), 60_000, true),
-            ("very expensive, more than a minute", millis(10_000), 60_001, false),
-        ];
-        for (name, cost, after, expected) in table {
-            let away = millis(u64::from(after.unsigned_abs()));
-            let asked = if after < 0 { began - away } else { began + away };
-            assert_eq!(LookAgain { began, cost }.serves(asked), expected, "{name}");
-        }
-    }
 }

@@ -19,12 +19,23 @@ use crate::target::PostgresTarget;
 /// How long sessions may take to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long to wait between two rounds.
+const BREATH: Duration = Duration::from_millis(10);
+
 /// A prepared transaction, and where it can be rolled back.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Prepared {
     pub(crate) transaction: String,
     pub(crate) database: Option<String>,
     pub(crate) connectable: bool,
+}
+
+/// Processes that were met while they were logging in: all that the account tried to end, and those that it
+/// could, which are its own.
+#[derive(Default)]
+struct Starting {
+    tried: BTreeSet<i32>,
+    ended: BTreeSet<i32>,
 }
 
 /// What one round of ending sessions found.
@@ -47,7 +58,7 @@ impl PostgresTarget {
         let session = self.pool.session(&self.home, Purpose::Close).await?;
         let end = async {
             let began = Instant::now();
-            let mut tried: BTreeSet<i32> = BTreeSet::new();
+            let mut starting = Starting::default();
             loop {
                 let Some(number) = oid else {
                     let Some((known, _)) = self.find_on(&session, account).await? else { return Ok(()) };
@@ -68,9 +79,10 @@ impl PostgresTarget {
                 }
                 self.roll_back(&session, &prepared).await?;
                 if let Some(name) = &round.name {
-                    self.end_starting(&session, name, &round.starting, &mut tried).await?;
+                    self.end_starting(&session, name, &round.starting, &mut starting).await?;
                 }
-                if round.living == 0 && prepared.is_empty() {
+                let dying = round.starting.iter().any(|process| starting.ended.contains(process));
+                if round.living == 0 && prepared.is_empty() && !dying {
                     return Ok(());
                 }
                 if began.elapsed() > PATIENCE {
@@ -79,7 +91,7 @@ impl PostgresTarget {
                         "sessions of the account have not ended in five seconds",
                     ));
                 }
-                sleep(Duration::from_millis(if tried.is_empty() { 5 } else { 20 })).await;
+                sleep(BREATH).await;
             }
         };
         let outcome = end.await;
@@ -107,19 +119,21 @@ impl PostgresTarget {
         session: &Session,
         name: &str,
         starting: &[i32],
-        tried: &mut BTreeSet<i32>,
+        known: &mut Starting,
     ) -> Result<(), Fault> {
         if !session.facts()?.superuser {
             return Ok(());
         }
-        for pid in starting.iter().filter(|pid| tried.insert(**pid)) {
+        for pid in starting {
+            if !known.tried.insert(*pid) {
+                continue;
+            }
             let [become_it, end_it] = statements::end_session_as(&Ident::found(name), *pid);
             let script = statements::script(&[statements::BEGIN, &become_it, &end_it, statements::COMMIT]);
-            if let Err(refused) = session.run(&script, Stage::Harmless).await {
-                if refused.lost {
-                    return Err(refused);
-                }
-                session.run("ROLLBACK", Stage::Harmless).await?;
+            match session.run(&script, Stage::Harmless).await {
+                Ok(()) => drop(known.ended.insert(*pid)),
+                Err(refused) if refused.lost => return Err(refused),
+                Err(_) => session.run("ROLLBACK", Stage::Harmless).await?,
             }
         }
         Ok(())

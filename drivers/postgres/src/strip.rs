@@ -11,7 +11,7 @@ use crate::catalogue::{ACCOUNT, DEPENDING, DIRECT_RIGHTS, MEMBERSHIPS, ONWARD, P
 use crate::close::{Known, remains};
 use crate::connect::Facts;
 use crate::faults::{Fault, Stage};
-use crate::open::Membership;
+use crate::memberships::Membership;
 use crate::quote::Ident;
 use crate::session::{Parameter, Purpose, Session};
 use crate::statements::{self, MANAGED};

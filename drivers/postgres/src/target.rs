@@ -9,8 +9,8 @@ use model::mark::MarkDraft;
 use model::{AccountRef, EntitlementSet, Failure, NewCredential, Observed, Rung, TargetIdentity, Timestamp};
 
 use crate::lines;
+use crate::look::RoleBook;
 use crate::open::Change;
-use crate::roles::RoleBook;
 use crate::session::{Pool, Purpose};
 
 /// A live PostgreSQL server.

@@ -17,6 +17,10 @@ fn orders() -> Entitlement {
     table("app", "public", "orders", "READ_ONLY")
 }
 
+async fn version(house: &House) -> u32 {
+    house.admin("postgres").await.one("SHOW server_version_num").await.unwrap().unwrap().parse().unwrap()
+}
+
 async fn within(house: &House, who: &crate::people::Grantee, rung: Rung, what: &str) {
     let began = Instant::now();
     let done = timeout(SOON, house.target.revoke(&who.account, rung)).await;
@@ -69,7 +73,10 @@ async fn row_locked_by_prepared_transactions(house: &House) {
         let how = how.replace("{own}", &own).replace("{role}", &ident(roles.first().unwrap()));
         // In another database than the one in which accounts are made.
         let line = house.line(&mallory, "app").await;
-        line.run(&format!("BEGIN; {how}; PREPARE TRANSACTION 'hold {who}'")).await.unwrap();
+        let prepared = outcome(&line, &format!("BEGIN; {how}; PREPARE TRANSACTION 'hold {who}'")).await;
+        let sets_roles = how.contains("ROLE analysts") || who.starts_with("as_");
+        let expected = if sets_roles && version(house).await >= 160_000 { "42501" } else { "ok" };
+        assert_eq!(prepared, expected, "{who}");
         drop(line);
         within(house, &mallory, Rung::ShutLogin, &who).await;
         house.close(&mallory).await;
@@ -155,9 +162,7 @@ async fn objects_of_a_permission_role(house: &House) {
          AS 'SELECT count(*) FROM stock.items'; RESET ROLE",
         ident(&role)
     );
-    let version: u32 =
-        house.admin("postgres").await.one("SHOW server_version_num").await.unwrap().unwrap().parse().unwrap();
-    if version >= 160_000 {
+    if version(house).await >= 160_000 {
         assert_eq!(outcome(&line, &planted).await, "42501", "the role cannot be set at all");
         drop(line);
         house.close(&mallory).await;
@@ -228,7 +233,6 @@ async fn memberships_given_on(house: &House) {
     let own = ident(&mallory.account.name.0);
     let role = house.world.permission_roles(&mallory.account.name.0).await.unwrap().remove(0);
     let admin = house.admin("postgres").await;
-    let version: u32 = admin.one("SHOW server_version_num").await.unwrap().unwrap().parse().unwrap();
     admin.run(&format!("CREATE ROLE helper LOGIN; GRANT {role} TO {own} WITH ADMIN OPTION")).await.unwrap();
     house.line(&mallory, "app").await.run(&format!("GRANT {role} TO helper")).await.unwrap();
     admin.run(&format!("GRANT {own} TO helper")).await.unwrap();
@@ -239,7 +243,7 @@ async fn memberships_given_on(house: &House) {
         "SELECT m.roleid::regrole FROM pg_auth_members m WHERE m.member = 'helper'::regrole AND m.roleid IN ('{role}'::regrole, '{}'::regrole)",
         mallory.account.name.0
     );
-    assert_eq!(admin.column(&members).await.unwrap(), Vec::<String>::new(), "on {version}");
+    assert_eq!(admin.column(&members).await.unwrap(), Vec::<String>::new());
     let seen = house.seen(&mallory).await;
     assert!(!seen.residual.iter().any(|left| left.kind == ResidualKind::OnwardGrant), "{:?}", seen.residual);
     house.target.delete(&mallory.account, HeirPolicy::HandOver).await.unwrap();
@@ -343,7 +347,8 @@ async fn wider_roles(house: &House) {
         } else {
             line.run(&narrow.replace("{}", &role)).await.unwrap();
         }
-        let again = house.grantee(&who, &[orders()]).await;
+        let again = house.try_grantee(&who, &[orders()]).await;
+        let again = again.unwrap_or_else(|failure| panic!("{what} was taken back, and still: {failure}"));
         assert_eq!(house.seen(&ann).await.excess, Vec::<String>::new(), "{what} was taken back");
         house.close(&again).await;
     }
