@@ -102,7 +102,8 @@ impl Agent {
         }
         let from = self.log.end();
         let mut process = Process::start(Start {
-            folder: &self.folder,
+            // The whole world's: nothing of it is to outlive us.
+            folder: self.folder.parent().unwrap_or(&self.folder),
             log: self.log.path(),
             program: &self.program,
             args: vec!["run".into(), "--config".into(), self.config().into()],

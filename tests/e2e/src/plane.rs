@@ -148,7 +148,8 @@ impl Plane {
         let mut args: Vec<_> = args.iter().map(|&arg| arg.into()).collect();
         args.extend(["--data".into(), self.data().into()]);
         Process::start(Start {
-            folder: &self.folder,
+            // The whole world's: nothing of it is to outlive us.
+            folder: self.folder.parent().unwrap_or(&self.folder),
             log: self.log.path(),
             program: &self.program,
             args,

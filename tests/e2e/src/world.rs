@@ -18,7 +18,6 @@ use services::process::workplace;
 use crate::agent::{Agent, Setup};
 use crate::authority::Authority;
 use crate::clock;
-use crate::command::text_at;
 use crate::person::{Desk, Person};
 use crate::plane::Plane;
 use crate::programs::Programs;
@@ -228,10 +227,5 @@ impl World {
         fault.context(format!(
             "the agent said:\n{agent}\nthe control plane said:\n{control}\nand what went wrong"
         ))
-    }
-
-    /// The lines of a JSON answer's text fields, for tests that look for one.
-    pub fn text(value: &Value, pointer: &str) -> anyhow::Result<String> {
-        text_at(value, pointer)
     }
 }

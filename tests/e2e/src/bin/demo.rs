@@ -120,6 +120,10 @@ async fn stay(cli: &Cli) -> anyhow::Result<()> {
         ("olga verifies the receipts", format!("olga receipts verify --integration {INTEGRATION}")),
     ];
     if cli.json {
+        println!(
+            "{}",
+            json!({ "folder": world.folder().path(), "agent": world.agent.pid(), "control": world.plane.pid(), "target": world.target.pid() })
+        );
         for function in &functions {
             println!("{}", json!({ "first": function }));
         }

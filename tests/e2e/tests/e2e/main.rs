@@ -1,6 +1,9 @@
 //! The real programs together, from the request to the receipt.
 
 mod recorded;
+#[cfg(target_os = "linux")]
+mod remains;
+#[cfg(target_os = "linux")]
 mod secrecy;
 mod story;
 

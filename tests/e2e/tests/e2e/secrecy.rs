@@ -1,8 +1,6 @@
 //! No secret is anywhere but where it belongs: not in a database, a journal, a log, a frame, an argument, an
 //! environment; in no form. And the search finds what was put there, in every place.
 
-#![cfg(target_os = "linux")]
-
 use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 

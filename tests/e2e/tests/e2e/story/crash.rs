@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use e2e::clock;
+use e2e::command::text_at;
 use e2e::shop;
 use e2e::world::{Access, Credential, Options, Standing, World};
 
@@ -89,7 +90,7 @@ async fn play(world: &mut World, moment: Moment) -> anyhow::Result<()> {
         Moment::Deadline => {
             world.agent.kill9()?;
             let shown = world.show(&access).await?;
-            let until: jiff::Timestamp = World::text(&shown, "/until")?.parse()?;
+            let until: jiff::Timestamp = text_at(&shown, "/until")?.parse()?;
             clock::until("the deadline has passed", SOON, async || Ok((clock::now() > until).then_some(())))
                 .await?;
             let standing = world.read_back(&credential.account)?.context("the account")?;
