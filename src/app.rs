@@ -87,17 +87,17 @@ pub async fn run(
     if identity.connector != config.connector {
         return Err(AppFault::OtherConnector { found: identity.connector, wanted: config.connector });
     }
-    if let Ok(true) = store.shares_volume_with(&config.journal.dir) {
-        tracing::warn!(
-            "Identity and journal are on one volume: if it is lost, open accounts cannot be recognised any more"
-        );
-    }
     let options = SqliteOptions {
         reserve_bytes: config.journal.reserve_bytes,
         most_bytes: config.journal.most_bytes,
         ..SqliteOptions::new(&config.journal.dir)
     };
     let journal: Arc<dyn Journal> = Arc::new(Sqlite::open(options).await?);
+    if let Ok(true) = store.shares_volume_with(&config.journal.dir) {
+        tracing::warn!(
+            "Identity and journal are on one volume: if it is lost, open accounts cannot be recognised any more"
+        );
+    }
     let stores = stores::open(&config.secrets, environment)?;
     let instance = InstanceId::from_uuid(Uuid::new_v4());
     let public_keys = public_keys(&identity);

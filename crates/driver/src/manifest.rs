@@ -1,6 +1,6 @@
 //! The manifest: the single source of what a kind of target needs, offers and promises.
 //!
-//! Settings are checked by it, and portal forms, `tidegate drivers`, the pages in `docs/drivers` and the
+//! Settings are checked by it, and portal forms, `tidegate drivers` and the
 //! set-up scripts are made from it; nothing of that is written twice. It is static text and
 //! numbers. What a live target can do besides (its version, its rights) is for `check` to say.
 

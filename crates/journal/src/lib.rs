@@ -116,7 +116,7 @@ pub enum JournalFault {
     Lost { detail: String },
     /// The file is damaged: never written to again.
     #[error(
-        "the journal `{path}` is damaged: {detail}; restore a backup, or move it away and run `tidegate journal rebuild`"
+        "the journal `{path}` is damaged: {detail}; restore a backup, or move it away and start with an empty one: what carries our mark is then found by the survey of each target"
     )]
     Damaged { path: String, detail: String },
     /// A newer build wrote it: read what is understood, close only.

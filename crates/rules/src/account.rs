@@ -54,6 +54,20 @@ impl Unsure {
         *field = (*field).max(Some(until));
     }
 
+    /// Time leapt forward and the world did not: what could still land at `then` still can.
+    pub fn time_leapt(&mut self, by: Span, then: Timestamp) -> bool {
+        let mut pushed = false;
+        for until in [&mut self.growing, &mut self.shrinking] {
+            if let Some(at) = until
+                && *at > then
+            {
+                *at = at.plus(by);
+                pushed = true;
+            }
+        }
+        pushed
+    }
+
     /// Returns until when nothing is proven ended.
     pub fn proves_after(&self, now: Timestamp) -> Option<Timestamp> {
         self.growing.filter(|until| now < *until)

@@ -244,8 +244,29 @@ impl Book {
     fn read_clock(&mut self, reading: Reading) -> Timestamp {
         let before = self.trust();
         let now = self.clock.read(reading);
+        self.clock_leapt(before.0);
         self.clock_changed(before);
         now
+    }
+
+    /// Calls that may still land are on their way through the world, not through our clock.
+    fn clock_leapt(&mut self, then: Timestamp) {
+        let leapt = self.clock.leapt();
+        // Clocks that are being slewed drift by less, and the promise has that much room.
+        if leapt < model::Span::from_secs(1) {
+            return;
+        }
+        let unsure: Vec<_> = self
+            .accounts
+            .values()
+            .filter(|record| record.unsure.clone().time_leapt(leapt, then))
+            .map(|record| record.account.id)
+            .collect();
+        for id in unsure {
+            if let Some(record) = self.edit(id) {
+                record.unsure.time_leapt(leapt, then);
+            }
+        }
     }
 
     fn trust(&self) -> (Timestamp, bool, bool) {

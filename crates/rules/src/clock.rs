@@ -42,6 +42,7 @@ pub struct Persisted {
 pub struct Clock {
     effective: Timestamp,
     last: Option<Reading>,
+    leapt: Span,
     jumped: bool,
     /// What each source said last, and when that was.
     control_plane: Option<Heard>,
@@ -94,8 +95,10 @@ impl Clock {
                 Span::ZERO
             }
         };
+        let walked = self.effective.plus(run);
+        self.leapt = if self.last.is_some() { reading.wall.since(walked) } else { Span::ZERO };
         self.last = Some(reading);
-        self.effective = self.effective.plus(run).max(reading.wall);
+        self.effective = walked.max(reading.wall);
         self.reconcile();
         self.effective
     }
@@ -109,6 +112,12 @@ impl Clock {
             Source::Target => self.target = Some(heard),
         }
         self.reconcile();
+    }
+
+    /// Returns by how much the last reading put effective time forward without its having run: what waits
+    /// for something to happen in the world has to wait that much longer.
+    pub const fn leapt(&self) -> Span {
+        self.leapt
     }
 
     /// An operator states that the wall clock is right.

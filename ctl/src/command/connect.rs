@@ -87,7 +87,7 @@ pub(crate) async fn run(args: Args, desk: &Desk<'_>) -> Result<Exit, Fault> {
         Ended::Itself(status) if status.success() => Ok(Exit::Ok),
         Ended::Itself(status) => {
             Err(Fault::new(Exit::Failed, "finish in psql", format!("psql ended with {status}"))
-                .or(format!("see above; is the access still active? tidegatectl show {}", args.access)))
+                .or(format!("see above; if it names a root certificate, set PGSSLROOTCERT to the target's CA file; else is the access still active? tidegatectl show {}", args.access)))
         }
     }
 }

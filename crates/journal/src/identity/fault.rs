@@ -19,7 +19,7 @@ pub enum IdentityFault {
     AlreadyThere { path: PathBuf },
     /// Others can read or change it: it is not trusted, and its keys may be known.
     #[error(
-        "{} can be used by others (mode {mode:04o}): run `chmod {wanted:o} {}`, and if others had access, `tidegate keys rotate`", .path.display(), .path.display()
+        "{} can be used by others (mode {mode:04o}): run `chmod {wanted:o} {}`, and if others had access, make a new identity with `tidegate init` once every access has ended", .path.display(), .path.display()
     )]
     Exposed { path: PathBuf, mode: u32, wanted: u32 },
     /// A directory stands where a file should be, or the other way round.

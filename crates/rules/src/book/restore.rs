@@ -7,7 +7,7 @@ use model::{ConnectorId, Position, Timestamp};
 
 use super::lanes::Lanes;
 use super::{Book, IntegrationRecord, Meta, Office, Tombstone, step};
-use crate::account::AccountRecord;
+use crate::account::{AccountRecord, Unsure};
 use crate::answer::LANDS_WITHIN;
 use crate::clock::{Clock, Reading};
 
@@ -85,7 +85,15 @@ impl Book {
         book.clock = Clock::restore(book.meta.clock);
         let now = book.clock.read(reading);
         // What was under way when the last life ended may still land.
+        let stopped = model::Timestamp::from_millis(book.meta.clock.high_water_ms);
         for record in book.accounts.values_mut() {
+            // How long it was off, only the wall clock says: what had not landed then still may.
+            let Unsure { growing, shrinking } = record.unsure;
+            for (closes, until) in [(false, growing), (true, shrinking)] {
+                if until.is_some_and(|until| until > stopped) {
+                    record.unsure.note(closes, now.plus(LANDS_WITHIN));
+                }
+            }
             if let Some(intent) = &record.intent {
                 let closes = matches!(intent.act.as_str(), "close" | "delete");
                 record.unsure.note(closes, now.plus(LANDS_WITHIN));

@@ -41,6 +41,11 @@ impl Book {
         !self.meta.reconciling && (self.surveyed.contains(integration) || (self.current && known))
     }
 
+    /// The same of one account: not while something was sighted there that is still to be read.
+    fn is_sure_of(&self, record: &AccountRecord) -> bool {
+        self.is_sure(&record.account.integration) && !self.lanes.doubted.contains(&record.account.id)
+    }
+
     fn surroundings(&self, record: &AccountRecord) -> Surroundings {
         Surroundings {
             may_open: self.may_open(record),
@@ -147,7 +152,7 @@ impl Book {
             return;
         }
         let mut settled = record.clone();
-        let changed = settled.settle(self.is_sure(&record.account.integration), now);
+        let changed = settled.settle(self.is_sure_of(record), now);
         if changed.is_empty() {
             return;
         }
@@ -185,7 +190,7 @@ impl Book {
         let Some(id) = self.by_access.get(access).copied() else { return };
         let Some(record) = self.accounts.get(&id) else { return };
         let mut ended = record.clone();
-        if !ended.end(access, reason, self.is_sure(&record.account.integration), now) {
+        if !ended.end(access, reason, self.is_sure_of(record), now) {
             return;
         }
         let mut effects = Effects::default();
