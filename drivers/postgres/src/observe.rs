@@ -211,9 +211,14 @@ impl PostgresTarget {
     }
 
     /// Reads a page of a survey.
-    pub(crate) async fn sight(&self, session: &Session, oids: &[u32]) -> Result<Vec<Present>, Fault> {
-        session.prepare(&[ACCOUNTS, MEMBERSHIPS, ONWARD, DEPENDING, LIVING]).await?;
-        let page = self.read(session, oids).await?;
+    pub(crate) async fn sight(&self, oids: &[u32]) -> Result<Vec<Present>, Fault> {
+        let session = self.pool.session(&self.home, Purpose::Read).await?;
+        let read = async {
+            session.prepare(&[ACCOUNTS, MEMBERSHIPS, ONWARD, DEPENDING, LIVING]).await?;
+            self.read(&session, oids).await
+        };
+        let outcome = read.await;
+        let page = session.settle(outcome).await?;
         self.present(page, Purpose::Read).await
     }
 }

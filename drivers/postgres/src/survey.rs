@@ -17,16 +17,12 @@ impl PostgresTarget {
         let mut last = 0_u32;
         loop {
             let session = self.pool.session(&self.home, Purpose::Read).await?;
-            let page = async {
-                let rows = session.rows(SURVEY, &[&last, &PAGE]).await?;
-                let oids: Vec<u32> = rows.iter().map(|row| column(row, 0)).collect::<Result<_, _>>()?;
-                let found = self.sight(&session, &oids).await?;
-                Ok((oids, found))
-            };
-            let outcome = page.await;
-            let (oids, found) = session.settle(outcome).await?;
+            let outcome = session.rows(SURVEY, &[&last, &PAGE]).await;
+            let rows = session.settle(outcome).await?;
+            let oids: Vec<u32> = rows.iter().map(|row| column(row, 0)).collect::<Result<_, _>>()?;
             let Some(end) = oids.last().copied() else { return Ok(()) };
             last = end;
+            let found = self.sight(&oids).await?;
             let is_account = |found: &model::observed::Present| {
                 our_mark(&found.mark, &self.context)
                     .is_none_or(|mark| mark.draft.account != PERMISSION_ROLE && mark.draft.account != HEIR)

@@ -91,7 +91,7 @@ WHERE s.setrole = $1 AND (s.setdatabase = 0 OR d.oid IS NOT NULL)";
 pub(crate) const SURVEY: &str = "
 SELECT r.oid FROM pg_roles AS r
 LEFT JOIN pg_shdescription AS d ON d.classoid = 'pg_authid'::regclass AND d.objoid = r.oid
-WHERE r.oid > $1 AND r.rolname <> 'tidegate_managed'
+WHERE r.oid > $1 AND r.rolname <> 'tidegate_managed' AND r.rolname <> session_user
     AND (d.description LIKE 'tidegate:%' AND (r.rolcanlogin OR r.rolconnlimit <> -1)
         OR EXISTS (SELECT FROM pg_auth_members AS m JOIN pg_roles AS c ON c.oid = m.roleid
             WHERE m.member = r.oid AND c.rolname = 'tidegate_managed'))
