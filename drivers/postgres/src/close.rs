@@ -172,7 +172,7 @@ fn is_not_as_known(fault: &Fault) -> bool {
 }
 
 /// Returns true when somebody else's transaction stood in the way.
-fn is_in_the_way(fault: &Fault) -> bool {
+pub(crate) fn is_in_the_way(fault: &Fault) -> bool {
     fault.is(&SqlState::LOCK_NOT_AVAILABLE)
         || fault.is(&SqlState::T_R_DEADLOCK_DETECTED)
         || (fault.is(&SqlState::INTERNAL_ERROR) && fault.failure.code == Code::BUSY)

@@ -54,7 +54,7 @@ impl PostgresTarget {
             self.hand_over(known.oid, &known.name, Purpose::Close).await?;
         }
         // What is left is not owned: policies that name it, default privileges of its own, user mappings.
-        let (left, _) = self.places(known.oid, &["a", "d", "r", "i", "t"], Purpose::Close).await?;
+        let (left, _) = self.places(known.oid, &["a", "d", "r", "i", "t", "x"], Purpose::Close).await?;
         let name = Ident::found(&known.name);
         for database in left {
             let session = self.pool.session(&database, Purpose::Close).await?;

@@ -28,8 +28,12 @@ pub(crate) struct Look {
     pub(crate) foreign: bool,
     /// What it has beyond its definition, in words.
     pub(crate) beyond: Vec<String>,
-    /// It owns objects: somebody set the role and made them.
+    /// It owns objects: somebody set the role and made them. No reason to refuse it to others.
     pub(crate) owns: bool,
+    /// Accounts of ours that it was made a member of: before 15 any role may give membership in itself.
+    pub(crate) joined: Vec<String>,
+    /// Something beyond is more than that.
+    pub(crate) wider: bool,
     pub(crate) lacking: Vec<Lacking>,
     /// The resource is there.
     pub(crate) here: bool,
@@ -165,7 +169,11 @@ impl PostgresTarget {
             }
         }
         for row in beyond? {
-            look.owns |= column::<String>(&row, 0)? == "o";
+            match column::<String>(&row, 0)?.as_str() {
+                "o" => look.owns = true,
+                "m" => look.joined.extend(column::<Option<String>>(&row, 2)?),
+                _ => look.wider = true,
+            }
             look.beyond.push(column(&row, 1)?);
         }
         for row in lacking? {

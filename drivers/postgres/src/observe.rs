@@ -236,6 +236,10 @@ impl Draft {
         };
         match kind.as_str() {
             "a" => self.excess.push(format!("rights of its own on {count} × {class} {place}")),
+            "x" => {
+                let detail = format!("rights on {count} × {class} of other accounts {place}");
+                self.residual.push(residual(ResidualKind::Other, detail));
+            }
             "o" => {
                 self.residual.push(residual(ResidualKind::OwnedObjects, format!("{count} × {class} {place}")))
             }

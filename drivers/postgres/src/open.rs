@@ -16,6 +16,7 @@ use tokio_postgres::error::SqlState;
 
 use crate::account::{self, Found, Role, column, find, known_oid};
 use crate::catalogue::{ACCOUNT, ATTACHABLE, DEPENDING, MEMBERSHIPS, UNCHANGED};
+use crate::close::is_in_the_way;
 use crate::connect::Facts;
 use crate::faults::{ASSERTION, Fault, Stage};
 use crate::memberships::{Membership, Wanted};
@@ -74,6 +75,12 @@ impl PostgresTarget {
                 }
                 // A shared role was dropped or changed after it was looked at, or somebody was faster.
                 Err(fault) if tries < 3 && may_be_outdated(&fault) => self.book.forget().await,
+                // The account's own transaction may hold its row: what has ended must not wait for it.
+                Err(fault) if tries < 3 && is_in_the_way(&fault) && change.wanted.is_some() => {
+                    if let Some(wanted) = change.wanted {
+                        self.take_away(account, wanted).await?;
+                    }
+                }
                 Err(fault) => return Err(fault),
             }
         }

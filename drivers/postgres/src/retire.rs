@@ -82,7 +82,7 @@ impl PostgresTarget {
 
     /// Takes a shared role's rights and defaults in every database, then the role.
     async fn drop_shared(&self, role: &OurRole) -> Result<(), Fault> {
-        let (places, closed) = self.places(role.oid, &["a", "d", "r", "i", "t"], Purpose::Close).await?;
+        let (places, closed) = self.places(role.oid, &["a", "d", "r", "i", "t", "x"], Purpose::Close).await?;
         if closed {
             let detail = "it has rights in a database that takes no connections";
             return Err(Failure::refused(Code::OWNED_OBJECTS, detail).into());

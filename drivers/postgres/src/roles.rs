@@ -103,7 +103,7 @@ impl PostgresTarget {
     pub(crate) async fn permission_role(&self, scope: &Scope, level: Level) -> Result<Shared, Fault> {
         let bring_about = async {
             let mut before: Vec<Lacking> = vec![];
-            let mut handed_over = false;
+            let (mut handed_over, mut put_out) = (false, false);
             loop {
                 let look = self.look(scope, level, Purpose::Open).await?;
                 if !look.here {
@@ -126,7 +126,13 @@ impl PostgresTarget {
                     handed_over = true;
                     continue;
                 }
-                if !look.beyond.is_empty() {
+                if !look.joined.is_empty() && !put_out {
+                    self.put_out(scope, &role, &look.joined).await?;
+                    self.book.outdate(scope, level).await;
+                    put_out = true;
+                    continue;
+                }
+                if look.wider || !look.joined.is_empty() {
                     return Err(wider(
                         "a permission role holds more than its definition, so it gives no new access: `check` \
                          says what; take it back",
@@ -161,6 +167,21 @@ impl PostgresTarget {
             }
             outcome => outcome.map(drop),
         }
+    }
+
+    /// Ends memberships of a permission role in accounts.
+    async fn put_out(&self, scope: &Scope, role: &Shared, accounts: &[String]) -> Result<(), Fault> {
+        let session = self.pool.session(scope.database(), Purpose::Open).await?;
+        let facts = session.facts()?.clone();
+        let verify = statements::verify(role.oid, &role.name, Some(&role.comment), facts.superuser);
+        let mut script = vec![statements::BEGIN.to_owned(), verify];
+        for account in accounts {
+            let (account, member) = (Ident::found(account), Ident::found(&role.name));
+            script.push(statements::leave(&account, &member, None, facts.version));
+        }
+        script.extend([statements::IN_TIME.to_owned(), statements::COMMIT.to_owned()]);
+        let outcome = session.run(&statements::script(&script), Stage::Lasting).await;
+        session.settle(outcome).await
     }
 
     /// Makes a shared role and marks it, in one transaction.

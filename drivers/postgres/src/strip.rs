@@ -89,7 +89,8 @@ impl PostgresTarget {
         let mut owning = BTreeMap::new();
         for row in &held.memberships {
             let membership = Membership::of(row)?;
-            if membership.owns && self.is_permission_role(&membership, facts) {
+            if membership.owns && (membership.name == MANAGED || self.is_permission_role(&membership, facts))
+            {
                 owning.insert(membership.role, membership.name.clone());
             }
             // The common role says what the account is; it stays as long as it gives nothing.

@@ -17,6 +17,8 @@ mod people;
 mod resistance;
 #[path = "contract/semantics.rs"]
 mod semantics;
+#[path = "contract/shared.rs"]
+mod shared;
 #[path = "contract/world.rs"]
 mod world;
 
@@ -52,7 +54,9 @@ async fn a_login_can_do_what_its_permissions_say() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attacks_do_not_succeed() {
-    attacks::all(&House::open(PostgresWorld::start(&all_logged(), None).await).await).await;
+    let house = House::open(PostgresWorld::start(&all_logged(), None).await).await;
+    attacks::all(&house).await;
+    shared::all(&house).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

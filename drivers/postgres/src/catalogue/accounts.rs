@@ -38,7 +38,11 @@ SELECT m.member, m.roleid, pg_get_userbyid(m.roleid), m.admin_option,
             OR p.rolcreatedb OR p.rolreplication OR p.rolbypassrls))
         OR EXISTS (SELECT FROM pg_auth_members AS n WHERE n.member = m.roleid)
         OR EXISTS (SELECT FROM pg_shdepend AS s WHERE s.refclassid = 'pg_authid'::regclass
-            AND s.refobjid = m.roleid AND s.deptype IN ('a', 'o')))
+            AND s.refobjid = m.roleid AND s.deptype = 'a' AND NOT EXISTS (SELECT FROM pg_shdepend AS o
+                LEFT JOIN pg_shdescription AS c ON c.classoid = 'pg_authid'::regclass AND c.objoid = o.refobjid
+                WHERE o.dbid = s.dbid AND o.classid = s.classid AND o.objid = s.objid AND o.deptype = 'o'
+                    AND o.refclassid = 'pg_authid'::regclass AND o.refobjid <> s.refobjid
+                    AND (c.description LIKE 'tidegate:%' OR pg_get_userbyid(o.refobjid) = 'tidegate_managed'))))
 FROM pg_auth_members AS m
 LEFT JOIN pg_shdescription AS d ON d.classoid = 'pg_authid'::regclass AND d.objoid = m.roleid
 WHERE m.member = ANY ($1::oid[])
@@ -56,11 +60,19 @@ FROM pg_auth_members AS m
 WHERE m.grantor = ANY ($1::oid[]) AND m.member <> ALL ($1::oid[]) AND m.roleid <> ALL ($1::oid[])
     AND EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = ANY ($1::oid[]) AND NOT r.rolcanlogin)";
 
-/// What depends on accounts, in all databases: `$1` oid[]. `a` is a right, `o` an owned object.
+/// What depends on accounts, in all databases: `$1` oid[]. `a` is a right, `o` an owned object, `d` defaults
+/// and the like of its own; `x` is a right on an object of another of our roles: any account can give such
+/// rights on what it made, so they say nothing about whom they were given to.
 pub(crate) const DEPENDING: &str = "
 SELECT s.refobjid, s.dbid, d.datname, coalesce(d.datallowconn, true),
     CASE WHEN s.deptype = 'o' AND s.classid IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
-        THEN 'd' ELSE s.deptype::text END,
+        THEN 'd'
+        WHEN s.deptype = 'a' AND EXISTS (SELECT FROM pg_shdepend AS o
+            LEFT JOIN pg_shdescription AS c ON c.classoid = 'pg_authid'::regclass AND c.objoid = o.refobjid
+            WHERE o.dbid = s.dbid AND o.classid = s.classid AND o.objid = s.objid AND o.deptype = 'o'
+                AND o.refclassid = 'pg_authid'::regclass AND o.refobjid <> s.refobjid
+                AND (c.description LIKE 'tidegate:%' OR pg_get_userbyid(o.refobjid) = 'tidegate_managed'))
+        THEN 'x' ELSE s.deptype::text END,
     s.classid::regclass::text, count(*)
 FROM pg_shdepend AS s LEFT JOIN pg_database AS d ON d.oid = s.dbid
 WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = ANY ($1::oid[])

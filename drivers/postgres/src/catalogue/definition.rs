@@ -2,7 +2,9 @@
 
 /// What a permission role has beyond its definition, in words: `$1` role name; `$2` schema, `$3` table of
 /// its scope or NULL; privileges `$4` on the database, `$5` schemas, `$6` tables, `$7` sequences, `$8`
-/// routines. Rights in other databases are beyond, whatever they are. Objects that it owns are told by `o`.
+/// routines. Rights in other databases are beyond, whatever they are, but rights on objects of our own roles
+/// are not: any account can give those. Objects that it owns are told by `o`, memberships in accounts of ours
+/// by `m` and their name; what an account can bring about comes last, so that it hides nothing.
 pub(crate) const BEYOND: &str = "
 WITH role AS (SELECT r.* FROM pg_roles AS r WHERE r.rolname = $1),
 here AS (SELECT d.* FROM pg_database AS d WHERE d.datname = current_database()),
@@ -11,18 +13,26 @@ held AS (
     WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = (SELECT oid FROM role)
         AND s.classid <> 'pg_auth_members'::regclass
         AND NOT (s.deptype = 'o' AND s.classid IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass))
+        AND NOT (s.deptype = 'a' AND EXISTS (SELECT FROM pg_shdepend AS o
+            LEFT JOIN pg_shdescription AS c ON c.classoid = 'pg_authid'::regclass AND c.objoid = o.refobjid
+            WHERE o.dbid = s.dbid AND o.classid = s.classid AND o.objid = s.objid AND o.deptype = 'o'
+                AND o.refclassid = 'pg_authid'::regclass AND o.refobjid <> s.refobjid
+                AND (c.description LIKE 'tidegate:%' OR pg_get_userbyid(o.refobjid) = 'tidegate_managed')))
 )
-SELECT b.kind, b.what FROM (
-    SELECT 'a' AS kind, 'it has an attribute' AS what FROM role
+SELECT b.kind, b.what, b.name FROM (
+    SELECT 'a' AS kind, 'it has an attribute' AS what, NULL::text AS name FROM role
     WHERE rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls OR rolcanlogin
     UNION ALL
-    SELECT 'a', 'it is a member of ' || quote_ident(r.rolname)
-    FROM pg_auth_members AS m JOIN pg_roles AS r ON r.oid = m.roleid WHERE m.member = (SELECT oid FROM role)
+    SELECT CASE WHEN c.description LIKE 'tidegate:%' THEN 'm' ELSE 'a' END,
+        'it is a member of ' || quote_ident(r.rolname), r.rolname::text
+    FROM pg_auth_members AS m JOIN pg_roles AS r ON r.oid = m.roleid
+    LEFT JOIN pg_shdescription AS c ON c.classoid = 'pg_authid'::regclass AND c.objoid = r.oid
+    WHERE m.member = (SELECT oid FROM role)
     UNION ALL
     SELECT CASE WHEN h.deptype = 'o' THEN 'o' ELSE 'a' END,
         CASE WHEN h.deptype = 'o' THEN 'it owns an object of ' ELSE 'it has a right on an object of ' END
             || h.classid::regclass::text
-            || coalesce(' in database ' || (SELECT quote_ident(d.datname) FROM pg_database AS d WHERE d.oid = h.dbid), '')
+            || coalesce(' in database ' || (SELECT quote_ident(d.datname) FROM pg_database AS d WHERE d.oid = h.dbid), ''), NULL
     FROM held AS h
     WHERE h.deptype <> 'a' OR h.objsubid <> 0
         OR NOT (h.dbid = (SELECT oid FROM here)
@@ -30,22 +40,22 @@ SELECT b.kind, b.what FROM (
         OR h.classid NOT IN ('pg_database'::regclass, 'pg_namespace'::regclass, 'pg_class'::regclass,
             'pg_proc'::regclass, 'pg_default_acl'::regclass)
     UNION ALL
-    SELECT 'a', 'it has ' || a.privilege_type || ' on the database'
+    SELECT 'a', 'it has ' || a.privilege_type || ' on the database', NULL
     FROM here AS d CROSS JOIN aclexplode(d.datacl) AS a
     WHERE a.grantee = (SELECT oid FROM role) AND (a.is_grantable OR a.privilege_type <> ALL ($4::text[]))
     UNION ALL
-    SELECT 'a', 'it has ' || a.privilege_type || ' on schema ' || quote_ident(n.nspname)
+    SELECT 'a', 'it has ' || a.privilege_type || ' on schema ' || quote_ident(n.nspname), NULL
     FROM held AS h JOIN pg_namespace AS n ON h.classid = 'pg_namespace'::regclass AND n.oid = h.objid
     CROSS JOIN aclexplode(n.nspacl) AS a
-    WHERE h.dbid = (SELECT oid FROM here) AND a.grantee = (SELECT oid FROM role)
+    WHERE h.deptype = 'a' AND h.dbid = (SELECT oid FROM here) AND a.grantee = (SELECT oid FROM role)
         AND (a.is_grantable OR a.privilege_type <> ALL ($5::text[])
             OR CASE WHEN $2::text IS NULL THEN n.nspname ~ '^pg_' OR n.nspname = 'information_schema'
                 ELSE n.nspname <> $2::text END)
     UNION ALL
-    SELECT 'a', 'it has ' || a.privilege_type || ' on ' || quote_ident(n.nspname) || '.' || quote_ident(c.relname)
+    SELECT 'a', 'it has ' || a.privilege_type || ' on ' || quote_ident(n.nspname) || '.' || quote_ident(c.relname), NULL
     FROM held AS h JOIN pg_class AS c ON h.classid = 'pg_class'::regclass AND c.oid = h.objid
     JOIN pg_namespace AS n ON n.oid = c.relnamespace CROSS JOIN aclexplode(c.relacl) AS a
-    WHERE h.dbid = (SELECT oid FROM here) AND a.grantee = (SELECT oid FROM role)
+    WHERE h.deptype = 'a' AND h.dbid = (SELECT oid FROM here) AND a.grantee = (SELECT oid FROM role)
         AND (a.is_grantable
             OR a.privilege_type <> ALL (CASE WHEN c.relkind = 'S' THEN $7::text[] ELSE $6::text[] END)
             OR CASE WHEN $2::text IS NULL THEN n.nspname ~ '^pg_' OR n.nspname = 'information_schema'
@@ -56,23 +66,23 @@ SELECT b.kind, b.what FROM (
                 WHERE o.classid = 'pg_class'::regclass AND o.objid = c.oid
                     AND o.refclassid = 'pg_class'::regclass AND o.deptype IN ('a', 'i') AND t.relname = $3::text))
     UNION ALL
-    SELECT 'a', 'it has ' || a.privilege_type || ' on ' || p.oid::regprocedure::text
+    SELECT 'a', 'it has ' || a.privilege_type || ' on ' || p.oid::regprocedure::text, NULL
     FROM held AS h JOIN pg_proc AS p ON h.classid = 'pg_proc'::regclass AND p.oid = h.objid
     JOIN pg_namespace AS n ON n.oid = p.pronamespace CROSS JOIN aclexplode(p.proacl) AS a
-    WHERE h.dbid = (SELECT oid FROM here) AND a.grantee = (SELECT oid FROM role)
+    WHERE h.deptype = 'a' AND h.dbid = (SELECT oid FROM here) AND a.grantee = (SELECT oid FROM role)
         AND (a.is_grantable OR a.privilege_type <> ALL ($8::text[]) OR $3::text IS NOT NULL
             OR CASE WHEN $2::text IS NULL THEN n.nspname ~ '^pg_' OR n.nspname = 'information_schema'
                 ELSE n.nspname <> $2::text END)
     UNION ALL
-    SELECT 'a', 'it will have ' || a.privilege_type || ' on what ' || quote_ident(pg_get_userbyid(f.defaclrole)) || ' makes'
+    SELECT 'a', 'it will have ' || a.privilege_type || ' on what ' || quote_ident(pg_get_userbyid(f.defaclrole)) || ' makes', NULL
     FROM held AS h JOIN pg_default_acl AS f ON h.classid = 'pg_default_acl'::regclass AND f.oid = h.objid
     CROSS JOIN aclexplode(f.defaclacl) AS a
-    WHERE h.dbid = (SELECT oid FROM here) AND a.grantee = (SELECT oid FROM role)
+    WHERE h.deptype = 'a' AND h.dbid = (SELECT oid FROM here) AND a.grantee = (SELECT oid FROM role)
         AND (a.is_grantable OR $3::text IS NOT NULL
             OR f.defaclnamespace <> coalesce((SELECT n.oid FROM pg_namespace AS n WHERE n.nspname = $2::text), 0)
             OR a.privilege_type <> ALL (CASE f.defaclobjtype WHEN 'r' THEN $6::text[] WHEN 'S' THEN $7::text[]
                 WHEN 'f' THEN $8::text[] WHEN 'n' THEN $5::text[] ELSE '{}'::text[] END))
-) AS b LIMIT 20";
+) AS b ORDER BY b.kind LIMIT 20";
 
 /// What a permission role of one table lacks, and whether the table is there: parameters as in [`BEYOND`],
 /// without the last.

@@ -1,7 +1,8 @@
 //! Roles that accounts are members of.
 
 /// How many of the shared roles are what they were when they were looked at: `$1` oid[], `$2` name[],
-/// `$3` comment[]. None may have an attribute or be a member of anything, and the common one no right.
+/// `$3` comment[]. None may have an attribute or be a member of anything, and the common one no right but on
+/// what our own roles own.
 pub(crate) const UNCHANGED: &str = "
 SELECT count(*) FROM unnest($1::oid[], $2::text[], $3::text[]) AS w(oid, name, comment)
 JOIN pg_roles AS r ON r.oid = w.oid AND r.rolname = w.name
@@ -10,7 +11,12 @@ WHERE coalesce(d.description, '') = w.comment
     AND NOT (r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls OR r.rolcanlogin)
     AND NOT EXISTS (SELECT FROM pg_auth_members AS m WHERE m.member = r.oid)
     AND (r.rolname <> 'tidegate_managed' OR NOT EXISTS (SELECT FROM pg_shdepend AS s
-        WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = r.oid AND s.deptype IN ('a', 'o')))";
+        WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = r.oid AND s.deptype = 'a'
+            AND NOT EXISTS (SELECT FROM pg_shdepend AS o
+                LEFT JOIN pg_shdescription AS c ON c.classoid = 'pg_authid'::regclass AND c.objoid = o.refobjid
+                WHERE o.dbid = s.dbid AND o.classid = s.classid AND o.objid = s.objid AND o.deptype = 'o'
+                    AND o.refclassid = 'pg_authid'::regclass AND o.refobjid <> s.refobjid
+                    AND (c.description LIKE 'tidegate:%' OR pg_get_userbyid(o.refobjid) = 'tidegate_managed'))))";
 
 /// A shared role by name: `$1`.
 pub(crate) const SHARED_ROLE: &str = "
@@ -38,14 +44,19 @@ pub(crate) const MEMBERS: &str = "
 SELECT count(*) FROM pg_auth_members AS m JOIN pg_roles AS u ON u.oid = m.member
 WHERE m.roleid = $1 AND u.rolname <> session_user";
 
-/// Whether a role has no attribute, membership or right: `$1` oid. What it owns does not count.
+/// Whether a role has no attribute, membership or right: `$1` oid. What it owns does not count, nor rights on
+/// what our own roles own: any account can give those.
 pub(crate) const POWERLESS: &str = "
 SELECT NOT (r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls OR r.rolcanlogin)
     AND NOT EXISTS (SELECT FROM pg_auth_members AS m WHERE m.member = r.oid)
     AND NOT EXISTS (SELECT FROM pg_auth_members AS m JOIN pg_roles AS u ON u.oid = m.member
         WHERE m.roleid = r.oid AND NOT u.rolsuper AND u.rolname <> session_user)
     AND NOT EXISTS (SELECT FROM pg_shdepend AS s WHERE s.refclassid = 'pg_authid'::regclass
-        AND s.refobjid = r.oid AND s.deptype = 'a')
+        AND s.refobjid = r.oid AND s.deptype = 'a' AND NOT EXISTS (SELECT FROM pg_shdepend AS o
+            LEFT JOIN pg_shdescription AS c ON c.classoid = 'pg_authid'::regclass AND c.objoid = o.refobjid
+            WHERE o.dbid = s.dbid AND o.classid = s.classid AND o.objid = s.objid AND o.deptype = 'o'
+                AND o.refclassid = 'pg_authid'::regclass AND o.refobjid <> s.refobjid
+                AND (c.description LIKE 'tidegate:%' OR pg_get_userbyid(o.refobjid) = 'tidegate_managed')))
 FROM pg_roles AS r WHERE r.oid = $1";
 
 /// A role by name, and why it may not be attached to: `$1` name. A role manages accounts or the server when
