@@ -52,72 +52,27 @@ impl PostgresTarget {
     }
 
     async fn read_one(&self, session: &Session, account: &AccountRef) -> Result<Page, Fault> {
-        session.prepare(&[ACCOUNT, ACCOUNTS, MEMBERSHIPS, ONWARD, DEPENDING, LIVING]).await?;
+        session.prepare(&[ACCOUNT, MEMBERSHIPS, ONWARD, DEPENDING, LIVING]).await?;
         let facts = session.facts()?.clone();
         let wanted = known_oid(account.immutable.as_ref());
-        let oid = wanted.unwrap_or_default();
+        let guess = wanted.unwrap_or_default();
         // Most often the OID is known and right: then everything is read in one exchange.
-        let by_oid = (oid, account.name.0.as_str());
-        let parameters: [Parameter<'_>; 2] = [&by_oid.0, &by_oid.1];
-        let oids = [oid];
-        let (found, page) = tokio::join!(session.rows(ACCOUNT, &parameters), self.read(session, &oids));
+        let by_both: [Parameter<'_>; 2] = [&guess, &account.name.0];
+        let guesses = [guess];
+        let (found, holdings) = tokio::join!(session.rows(ACCOUNT, &by_both), read(session, &guesses));
         let (mut roles, mut time) = (vec![], None);
         for row in found? {
             time = Some(Timestamp::from_millis(column(&row, 0)?));
             roles.extend(Role::of(&row)?);
         }
         match find(roles, account, &self.context, &facts.identity, facts.ourselves) {
-            Found::Ours(role) if Some(role.oid) == wanted => page.map(|page| Page { time, ..page }),
-            Found::Ours(role) => self.read(session, &[role.oid]).await.map(|page| Page { time, ..page }),
-            Found::Absent | Found::Foreign(_) => Ok(Page { facts, time, drafts: BTreeMap::new() }),
-        }
-    }
-
-    /// Reads accounts by their OIDs, in one exchange.
-    async fn read(&self, session: &Session, oids: &[u32]) -> Result<Page, Fault> {
-        let facts = session.facts()?.clone();
-        let by_oids: [Parameter<'_>; 1] = [&oids];
-        let and_ourselves: [Parameter<'_>; 2] = [&oids, &facts.ourselves];
-        let (roles, memberships, onward, depending, living) = tokio::join!(
-            session.rows(ACCOUNTS, &by_oids),
-            session.rows(MEMBERSHIPS, &by_oids),
-            session.rows(ONWARD, &and_ourselves),
-            session.rows(DEPENDING, &by_oids),
-            session.rows(LIVING, &by_oids),
-        );
-        let mut page = Page { facts, time: None, drafts: BTreeMap::new() };
-        for row in roles? {
-            page.time = Some(Timestamp::from_millis(column(&row, 0)?));
-            let Some(role) = Role::of(&row)? else { continue };
-            let excess =
-                role.attributes.iter().map(|attribute| format!("attribute {}", attribute.word())).collect();
-            let draft = Draft { memberships: vec![], excess, residual: vec![], sessions: 0, role };
-            page.drafts.insert(draft.role.oid, draft);
-        }
-        for row in memberships? {
-            let membership = Membership::of(&row)?;
-            if let Some(draft) = page.drafts.get_mut(&membership.member) {
-                draft.memberships.push(membership);
+            Found::Ours(role) if Some(role.oid) == wanted => Page::of(facts, time, vec![role], holdings?),
+            Found::Ours(role) => {
+                let holdings = read(session, &[role.oid]).await?;
+                Page::of(facts, time, vec![role], holdings)
             }
+            Found::Absent | Found::Foreign(_) => Page::of(facts, time, vec![], Holdings::default()),
         }
-        for row in onward? {
-            if let Some(draft) = page.drafts.get_mut(&column(&row, 0)?) {
-                let (role, member): (String, String) = (column(&row, 1)?, column(&row, 2)?);
-                let detail = format!("membership of {} in {}", shown(&member), shown(&role));
-                draft.residual.push(residual(ResidualKind::OnwardGrant, detail));
-            }
-        }
-        for row in depending? {
-            if let Some(draft) = page.drafts.get_mut(&column(&row, 0)?) {
-                draft.take_depending(&row)?;
-            }
-        }
-        for row in living? {
-            if let Some(draft) = page.drafts.get_mut(&column(&row, 0)?) {
-                draft.take_living(&row)?;
-            }
-        }
-        Ok(page)
     }
 
     /// Finishes what a page of accounts is, by looking at their permission roles.
@@ -215,11 +170,83 @@ impl PostgresTarget {
         let session = self.pool.session(&self.home, Purpose::Read).await?;
         let read = async {
             session.prepare(&[ACCOUNTS, MEMBERSHIPS, ONWARD, DEPENDING, LIVING]).await?;
-            self.read(&session, oids).await
+            let facts = session.facts()?.clone();
+            let by_oids: [Parameter<'_>; 1] = [&oids];
+            let (found, holdings) = tokio::join!(session.rows(ACCOUNTS, &by_oids), read(&session, oids));
+            let mut roles = vec![];
+            for row in found? {
+                roles.extend(Role::of(&row)?);
+            }
+            Page::of(facts, None, roles, holdings?)
         };
         let outcome = read.await;
         let page = session.settle(outcome).await?;
         self.present(page, Purpose::Read).await
+    }
+}
+
+/// What the catalogue says of some accounts, besides what they are.
+#[derive(Default)]
+struct Holdings {
+    memberships: Vec<Row>,
+    onward: Vec<Row>,
+    depending: Vec<Row>,
+    living: Vec<Row>,
+}
+
+/// Reads what accounts hold, in one exchange.
+async fn read(session: &Session, oids: &[u32]) -> Result<Holdings, Fault> {
+    let ourselves = session.facts()?.ourselves;
+    let by_oids: [Parameter<'_>; 1] = [&oids];
+    let and_ourselves: [Parameter<'_>; 2] = [&oids, &ourselves];
+    let (memberships, onward, depending, living) = tokio::join!(
+        session.rows(MEMBERSHIPS, &by_oids),
+        session.rows(ONWARD, &and_ourselves),
+        session.rows(DEPENDING, &by_oids),
+        session.rows(LIVING, &by_oids),
+    );
+    Ok(Holdings { memberships: memberships?, onward: onward?, depending: depending?, living: living? })
+}
+
+impl Page {
+    /// Puts together what was read of some accounts.
+    fn of(
+        facts: Facts,
+        time: Option<Timestamp>,
+        roles: Vec<Role>,
+        holdings: Holdings,
+    ) -> Result<Self, Fault> {
+        let mut page = Self { facts, time, drafts: BTreeMap::new() };
+        for role in roles {
+            let excess =
+                role.attributes.iter().map(|attribute| format!("attribute {}", attribute.word())).collect();
+            let draft = Draft { memberships: vec![], excess, residual: vec![], sessions: 0, role };
+            page.drafts.insert(draft.role.oid, draft);
+        }
+        for row in &holdings.memberships {
+            let membership = Membership::of(row)?;
+            if let Some(draft) = page.drafts.get_mut(&membership.member) {
+                draft.memberships.push(membership);
+            }
+        }
+        for row in &holdings.onward {
+            if let Some(draft) = page.drafts.get_mut(&column(row, 0)?) {
+                let (role, member): (String, String) = (column(row, 1)?, column(row, 2)?);
+                let detail = format!("membership of {} in {}", shown(&member), shown(&role));
+                draft.residual.push(residual(ResidualKind::OnwardGrant, detail));
+            }
+        }
+        for row in &holdings.depending {
+            if let Some(draft) = page.drafts.get_mut(&column(row, 0)?) {
+                draft.take_depending(row)?;
+            }
+        }
+        for row in &holdings.living {
+            if let Some(draft) = page.drafts.get_mut(&column(row, 0)?) {
+                draft.take_living(row)?;
+            }
+        }
+        Ok(page)
     }
 }
 
