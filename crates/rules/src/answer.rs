@@ -230,6 +230,10 @@ fn note_failure(
 
 /// What is being granted and is now held becomes active.
 fn activate(record: &mut AccountRecord, observed: &Observed, now: Timestamp, effects: &mut Effects) {
+    // What an earlier call may still take away is not told as had: the next look, after it, decides.
+    if record.unsure.opens_after(now).is_some() {
+        return;
+    }
     let ready: Vec<_> = record
         .accesses
         .values()

@@ -137,7 +137,9 @@ fn open(record: &AccountRecord, around: Surroundings, ending: bool, now: Timesta
     let candidate = record.candidate(now).is_some() && around.may_open;
     let grows = candidate && unsure.is_none();
     let no_later = record.until(now) <= record.marked_until;
-    if grows || (record.mark_is_stale(now) && (around.may_open || no_later)) {
+    // A later deadline waits, too: what may still land could overtake it.
+    let may_extend = around.may_open && unsure.is_none();
+    if grows || (record.mark_is_stale(now) && (may_extend || no_later)) {
         return Plan::Do(Class::Opening, Deed::Converge);
     }
     if record.rotate_asked && around.may_open && unsure.is_none() && !record.is_borrowed() {

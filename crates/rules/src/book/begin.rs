@@ -130,7 +130,9 @@ fn act_for(
         },
         Deed::Observe => Act::Observe { account },
         Deed::Converge => {
-            let wanted = record.goal(may_open, now);
+            // Nothing is added while an earlier call may still land and overtake this one.
+            let grows = may_open && record.unsure.opens_after(now).is_none();
+            let wanted = record.goal(grows, now);
             if let Some(own) = &record.own {
                 let adds = wanted.minus(own);
                 record.added.extend(&adds);
