@@ -5,15 +5,10 @@
 //! accesses outlive the process. What is stopped in which order is left to the crew.
 
 use std::io;
-use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-
-/// Signals so close together are one: a shell and a supervisor often send the same one twice.
-const ONE_GESTURE: Duration = Duration::from_secs(1);
 
 /// Whether the process was asked to stop. Clones ask the same question.
 #[derive(Debug, Clone)]
@@ -90,7 +85,6 @@ impl Signals {
 
     /// Passes the signals on; returns when the process shall end at once.
     pub async fn listen(mut self) {
-        let mut first: Option<Instant> = None;
         loop {
             let name = tokio::select! {
                 _ = self.terminate.recv() => "SIGTERM",
@@ -101,17 +95,11 @@ impl Signals {
                     continue;
                 }
             };
-            if let Some(first) = first
-                && first.elapsed() < ONE_GESTURE
-            {
-                continue;
-            }
             if self.trigger.asked.is_cancelled() {
                 tracing::warn!(signal = name, "Second signal: stopping at once");
                 return;
             }
             tracing::info!(signal = name, "Stopping in good order; a second signal stops at once");
-            first = Some(Instant::now());
             self.trigger.stop();
         }
     }
