@@ -142,7 +142,8 @@ impl Engine {
         self.settle().await?;
         let mut probe = tokio::time::interval(PROBE);
         while !stop.is_cancelled() {
-            let wake = Instant::now_plus(self.sleep());
+            // The runtime's own clock, for sleeping only: no rule depends on it.
+            let wake = Instant::now() + self.sleep();
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(message) = self.messages.recv() => {
@@ -340,16 +341,5 @@ fn show(
         standstill: book.standstill(),
         lapses: 0,
         journal_works,
-    }
-}
-
-/// The runtime's own clock, for sleeping only: no rule depends on it.
-trait NowPlus {
-    fn now_plus(wait: Duration) -> Self;
-}
-
-impl NowPlus for Instant {
-    fn now_plus(wait: Duration) -> Self {
-        Self::now() + wait
     }
 }

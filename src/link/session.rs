@@ -3,7 +3,6 @@
 //! What it promises: an order is acknowledged only when the engine has it on disk; reports go out in order,
 //! from where the control plane has committed; nothing heard for three heartbeats ends the session.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -231,18 +230,13 @@ impl Session<'_> {
             writer.report(self.journal.as_ref(), &shown).await?;
             tokio::select! {
                 changed = published.changed() => changed.map_err(|_| LinkFault::Stopping)?,
-                Some(one) = news.recv() => writer.tell(one, self.clock.wall(), self.revision_hint()).await?,
+                Some(one) = news.recv() => writer.tell(one, self.clock.wall()).await?,
                 _ = beats.tick() => {
                     let shown = published.borrow().clone();
                     writer.heartbeat(&shown, self.clock.wall()).await?;
                 }
             }
         }
-    }
-
-    /// Health is told for the integration as it is now: its revision is the control plane's to know.
-    const fn revision_hint(&self) -> u64 {
-        0
     }
 }
 
@@ -291,7 +285,7 @@ impl Writer {
         Ok(())
     }
 
-    async fn tell(&self, one: News, now: Timestamp, revision: u64) -> Result<(), LinkFault> {
+    async fn tell(&self, one: News, now: Timestamp) -> Result<(), LinkFault> {
         let told = match one {
             News::Health { integration, outcome } => {
                 let (state, failure, probes, product, version) = match outcome {
@@ -312,7 +306,8 @@ impl Writer {
                 };
                 v1::report::Report::IntegrationHealth(v1::IntegrationHealth {
                     integration_id: integration.to_string(),
-                    revision,
+                    // Told for the integration as it is now: its revision is the control plane's to know.
+                    revision: 0,
                     state: state.into(),
                     checked_at: Some(convert::time(now)),
                     failure,
@@ -388,13 +383,14 @@ fn health_of(failure: &model::Failure) -> v1::HealthState {
 }
 
 fn hindrance(code: &model::Code) -> v1::HindranceKind {
-    let kinds = BTreeMap::from([
+    let kinds = [
         (model::Code::CLOSE_ONLY, v1::HindranceKind::CloseOnly),
         (model::Code::PAUSED, v1::HindranceKind::Paused),
         (model::Code::CLOCK_UNTRUSTED, v1::HindranceKind::Clock),
         (model::Code::RECONCILING, v1::HindranceKind::Reconciling),
-    ]);
-    kinds.get(code).copied().unwrap_or(v1::HindranceKind::Unspecified)
+    ];
+    let found = kinds.into_iter().find(|(known, _)| known == code);
+    found.map_or(v1::HindranceKind::Unspecified, |(_, kind)| kind)
 }
 
 fn malformed_journal(fault: impl std::fmt::Display) -> LinkFault {
