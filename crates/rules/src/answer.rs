@@ -110,7 +110,7 @@ fn lent(record: &mut AccountRecord, observed: &Observed, now: Timestamp, effects
 
 /// Takes the immutable id of what was seen. Another id under our name is our account made anew if its mark
 /// says so, and not ours if not.
-fn recognise(record: &mut AccountRecord, found: &Present) -> bool {
+pub(crate) fn recognise(record: &mut AccountRecord, found: &Present) -> bool {
     let proven = matches!(&found.mark, MarkState::Valid(mark) if mark.draft.account == record.account.id);
     let known = record.account.immutable.as_ref().is_none_or(|known| *known == found.immutable);
     if !known && !proven {

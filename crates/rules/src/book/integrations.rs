@@ -1,12 +1,16 @@
 //! Integrations: put, paused, found to be another one, retired.
 
-use model::{AccountId, Code, EndReason, Integration, IntegrationId, Lifecycle, TargetIdentity, Timestamp};
+use model::{
+    Account, AccountId, Code, EndReason, Failure, Integration, IntegrationId, Lifecycle, Observed, Retry,
+    TargetIdentity, Timestamp,
+};
 
 use super::orders::Refusal;
 use super::{Book, ChainHead, IntegrationRecord};
 use crate::account::AccountRecord;
 use crate::action::{Act, Answer};
 use crate::effects::Effects;
+use crate::ladder::Climb;
 use crate::report::Report;
 
 impl Book {
@@ -47,35 +51,54 @@ impl Book {
     }
 
     /// Takes an answer for no more than it proves. What another target than the known one answered proves
-    /// nothing; and an account that was never seen by this memory and is not found by its name may be there
-    /// under another one: only a survey tells.
+    /// nothing; and nothing was found proves nothing where the account may be there as another one.
     pub(super) fn as_far_as_it_proves(
         &self,
         integration: &IntegrationId,
         act: &Act,
         answer: Answer,
     ) -> Answer {
-        let closes = if let Act::Close { account, .. } = act { Some(account) } else { None };
-        let unseen = closes.is_some_and(|account| account.immutable.is_none());
-        let now_known = closes.and_then(|account| self.accounts.get(&account.id));
-        let met_since = now_known.is_some_and(|record| record.account.immutable.is_some());
-        if let Answer::Closed(climb) = &answer
-            && unseen
-            && climb.observed.as_ref().is_ok_and(model::Observed::is_absent)
-            && (!self.is_sure(integration) || met_since)
-        {
-            let why = "not found by its name, and the target was not surveyed yet: looking again";
-            let observed = Err(model::Failure::not_done(Code::RECONCILING, why));
-            return Answer::Closed(crate::ladder::Climb { observed, ..climb.clone() });
+        let elsewhere = || {
+            let why = "not found as it is remembered, and the target was not surveyed yet: looking again";
+            Failure::not_done(Code::RECONCILING, why)
+        };
+        match (act, &answer) {
+            (Act::Close { account, .. }, Answer::Closed(climb))
+                if climb.observed.as_ref().is_ok_and(Observed::is_absent)
+                    && !self.would_have_found(account) =>
+            {
+                // What was shut is not known, either.
+                return Answer::Closed(Climb {
+                    contained: false,
+                    observed: Err(elsewhere()),
+                    ..climb.clone()
+                });
+            }
+            (Act::Delete { account }, Answer::Deleted { observed })
+                if observed.is_absent() && !self.would_have_found(account) =>
+            {
+                return Answer::Failed(elsewhere());
+            }
+            _ => {}
         }
         let replaced = self.integrations.get(integration).is_some_and(|found| found.replaced.is_some());
         if !replaced || act.is_local() || matches!(answer, Answer::Failed(_)) {
             return answer;
         }
         let detail = "another target answers in its place: mend its address, or resume the integration";
-        let failure =
-            model::Failure::unknown(Code::TARGET_REPLACED, detail).with_retry(model::Retry::NeedsHuman);
+        let failure = Failure::unknown(Code::TARGET_REPLACED, detail).with_retry(Retry::NeedsHuman);
         Answer::Failed(failure)
+    }
+
+    /// Whether an account that is on its target would have been found where it was looked for. A journal that
+    /// may be an old copy does not know which name or id a later one gave it, nor does one that never saw it:
+    /// only a survey since then tells, and what it tells is where to look next.
+    fn would_have_found(&self, looked_for: &Account) -> bool {
+        let integration = &looked_for.integration;
+        let known = self.accounts.get(&looked_for.id).map(|record| &record.account);
+        let met_since = known.is_some_and(|known| known.immutable != looked_for.immutable);
+        let remembered = looked_for.immutable.is_some() && self.remembers_all();
+        !met_since && (remembered || self.surveyed.contains(integration) || self.is_sure(integration))
     }
 
     pub(super) fn put(&mut self, integration: Integration, now: Timestamp) -> Result<(), Refusal> {

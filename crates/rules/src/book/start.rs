@@ -23,8 +23,7 @@ impl Book {
         let integration = self.integrations.get(&record.account.integration);
         self.close_only.is_none()
             && !self.meta.paused
-            && self.current
-            && !self.meta.reconciling
+            && self.remembers_all()
             && self.clock.may_open().is_ok()
             && integration.is_some_and(|found| {
                 !found.paused
@@ -38,7 +37,12 @@ impl Book {
     /// target may have begun after another one was lost.
     pub(super) fn is_sure(&self, integration: &model::IntegrationId) -> bool {
         let known = self.integrations.get(integration).is_some_and(|found| found.surveyed);
-        !self.meta.reconciling && (self.surveyed.contains(integration) || (self.current && known))
+        (self.surveyed.contains(integration) && !self.meta.reconciling) || (known && self.remembers_all())
+    }
+
+    /// Whether this journal is known not to be an old copy.
+    pub(super) const fn remembers_all(&self) -> bool {
+        self.current && !self.meta.reconciling
     }
 
     /// The same of one account: not while something was sighted there that is still to be read.

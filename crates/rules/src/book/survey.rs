@@ -12,6 +12,7 @@ use model::{
 
 use super::Book;
 use crate::account::AccountRecord;
+use crate::answer::recognise;
 use crate::effects::Effects;
 
 impl Book {
@@ -136,11 +137,17 @@ impl Book {
     }
 
     fn see(&mut self, id: AccountId, mark: &Mark, found: model::observed::Present, now: Timestamp) {
-        let met = self.accounts.get(&id).is_some_and(|record| record.account.immutable.is_none());
-        if met && let Some(record) = self.edit(id) {
+        let met = self.accounts.get(&id).is_some_and(|record| match &record.account.immutable {
             // Found for the first time, maybe under another name.
+            None => true,
+            // Made anew since the copy that this memory may be.
+            Some(known) => *known != found.immutable && !self.remembers_all(),
+        });
+        if met
+            && let Some(record) = self.edit(id)
+            && recognise(record, &found)
+        {
             record.account.name = found.name.clone();
-            record.account.immutable = Some(found.immutable.clone());
         }
         if self.lanes.flights.contains_key(&id) {
             // What is under way ends with a read-back of its own, which is later than this.
@@ -177,8 +184,7 @@ impl Book {
         record.held = found.entitlements.clone();
         record.target = Some(mark.target.clone());
         record.phase = Phase::Closing;
-        let expected = self.meta.reconciling || !self.current;
-        if !expected {
+        if self.remembers_all() {
             let mut effects = Effects::default();
             let detail = format!(
                 "account {} carries our mark and nobody here remembers it: it is held to its mark's deadlines and closed",

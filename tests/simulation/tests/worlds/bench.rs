@@ -136,8 +136,16 @@ impl Bench {
     }
 
     pub(crate) fn restart(&mut self) -> Vec<Action> {
+        let mut actions = self.come_back_with(self.journal.snapshot());
+        actions.extend(self.input(Input::JournalIsCurrent));
+        actions
+    }
+
+    /// The agent starts on this journal, and nobody has said yet whether it is current.
+    pub(crate) fn come_back_with(&mut self, journal: Memory) -> Vec<Action> {
+        self.journal = journal;
         self.book = restored(&self.journal, self.ownership, self.secs);
-        self.input(Input::JournalIsCurrent)
+        self.drain()
     }
 
     pub(crate) fn order(&mut self, order: Order) -> Vec<Action> {

@@ -2,7 +2,7 @@
 
 use journal::memory::Fate;
 use model::*;
-use rules::{Act, Answer, Input, Order, Source};
+use rules::{Act, Answer, Input, Order, Report, Source};
 
 use crate::bench::{Bench, NEVER_GIVEN, START, account, done, id, marked, present, rights, seen, target};
 
@@ -249,6 +249,102 @@ fn another_target_in_its_place_opens_nothing_and_proves_nothing() {
     let closing = bench.pass(61);
     bench.well(closing);
     assert_eq!(bench.state("a"), "ended");
+}
+
+/// What a close comes to that finds nothing where it looks.
+fn absent() -> Answer {
+    let observed = Ok(Observed::absent(None));
+    Answer::Closed(rules::Climb { contained: true, in_doubt: false, failures: vec![], observed })
+}
+
+#[test]
+fn what_is_absent_has_ended_only_if_memory_is_current_or_the_target_was_surveyed() {
+    let survey = || Input::Surveyed { integration: target(), sightings: vec![], complete: true };
+    let table = [
+        ("agreed with", vec![Input::JournalIsCurrent], "ended"),
+        ("nobody has agreed yet", vec![], "ending"),
+        ("nobody has agreed, a survey did not come across it", vec![survey()], "ended"),
+        ("an old copy", vec![Input::JournalIsOld], "ending"),
+        ("surveyed, and then found to be old", vec![survey(), Input::JournalIsOld], "ending"),
+        ("an old copy, surveyed since", vec![Input::JournalIsOld, survey()], "ended"),
+    ];
+    for (name, inputs, state) in table {
+        let mut bench = bench();
+        let actions = bench.put("a", "ann", &["orders"], 30);
+        bench.well(actions);
+        bench.secs += 3_600;
+        let closing = bench.come_back_with(bench.journal.snapshot());
+        assert!(closing[0].act.closes(), "{name}: {closing:?}");
+        for input in inputs {
+            bench.input(input);
+        }
+        bench.answer(&closing[0], absent());
+        assert_eq!(bench.state("a"), state, "{name}");
+        let contained = bench.reports.iter().any(|report| {
+            let contains = |state: &AccessState| matches!(state, AccessState::Ending { contained: true, .. });
+            matches!(report, Report::AccessChanged { state, .. } if contains(state))
+        });
+        assert!(!contained, "{name}: what is not found is not shut");
+    }
+}
+
+#[test]
+fn a_deletion_that_an_old_journal_does_not_find_is_not_believed_before_a_survey() {
+    let mut bench = bench();
+    let actions = bench.put("a", "ann", &["orders"], 30);
+    bench.well(actions);
+    let closing = bench.pass(30 * 60);
+    bench.well(closing);
+    let grantee = GranteeId::parse("ann").unwrap();
+    let deleting = bench.order(Order::DeleteAccount { integration: target(), grantee });
+    assert_eq!(deleting[0].act.word(), "delete");
+    bench.input(Input::JournalIsOld);
+    bench.answer(&deleting[0], done(&deleting[0].act));
+    assert!(bench.book.account(account("ann")).is_some(), "it may be there under another name");
+    let survey = Input::Surveyed { integration: target(), sightings: vec![], complete: true };
+    let looking = bench.input(survey);
+    assert_eq!(looking[0].act.word(), "observe", "the survey did not come across it, either");
+    bench.answer(&looking[0], Answer::Observed(Observed::absent(None)));
+    assert!(bench.book.account(account("ann")).is_none());
+}
+
+#[test]
+fn an_old_journal_closes_its_account_where_a_survey_finds_it() {
+    for (name, lag) in [("seen after the close", false), ("seen while it was under way", true)] {
+        let mut bench = bench();
+        let actions = bench.put("a", "ann", &["orders"], 30);
+        bench.well(actions);
+        let copy = bench.journal.snapshot();
+        let record = bench.book.account(account("ann")).unwrap().clone();
+        // A later memory has made it anew, and its grantee has renamed it.
+        let mut draft = record.mark_draft(&ConnectorId::parse("bench").unwrap(), bench.book.now());
+        draft.revision = Revision(draft.revision.0 + 3);
+        let anew = Account {
+            immutable: Some(ImmutableId("2".into())),
+            name: AccountName("renamed".into()),
+            ..record.account.clone()
+        };
+        let found = marked(present(&anew, Login::Open, &record.held), draft);
+        let sightings = vec![Sighting { found }];
+        let survey = Input::Surveyed { integration: target(), sightings, complete: true };
+
+        bench.secs += 3_600;
+        let closing = bench.come_back_with(copy);
+        bench.input(Input::JournalIsOld);
+        if lag {
+            bench.input(survey);
+            bench.answer(&closing[0], absent());
+        } else {
+            bench.answer(&closing[0], absent());
+            bench.input(survey);
+        }
+        assert_eq!(bench.state("a"), "ending", "{name}");
+        let closing = bench.pass(61);
+        let Act::Close { account: looked_for, .. } = &closing[0].act else { panic!("{name}: {closing:?}") };
+        assert_eq!((&looked_for.name, &looked_for.immutable), (&anew.name, &anew.immutable), "{name}");
+        bench.well(closing);
+        assert_eq!(bench.state("a"), "ended", "{name}");
+    }
 }
 
 #[test]
