@@ -33,7 +33,8 @@ pub(super) enum Step {
     Wire,
     Docs,
     Licences,
-    Worlds(u64),
+    /// Made-up worlds that nobody has looked at yet.
+    FreshWorlds(u64),
     Story,
     Measurements,
 }
@@ -126,7 +127,12 @@ pub(super) const STAGES: &[Stage] = &[
         &[Step::Tests(&["-p", "control", "-p", "ctl"])],
     ),
     suite("services", "the private servers of the tests", POSTGRES, &[Step::Tests(&["-p", "services"])]),
-    long("worlds", "the rules in 100,000 made-up worlds", &[], &[Step::Worlds(100_000)]),
+    long(
+        "worlds",
+        "the rules in 100,000 fresh made-up worlds; worlds 0 to 9,999 are in `tests`",
+        &[],
+        &[Step::FreshWorlds(100_000)],
+    ),
     long("deny", "licences, bans and sources of all dependencies", &[Need::CargoDeny], &[Step::Licences]),
     long(
         "long",
