@@ -4,11 +4,11 @@ use anyhow::{anyhow, bail};
 use clap::Args;
 use services::install::{self, Need};
 use services::openbao::OpenBao;
-use services::postgres::{Options, Postgres};
+use services::postgres::{Options, Postgres, Tls};
 
 #[derive(Args)]
 pub(crate) struct Services {
-    /// postgres or openbao; with --install also psql, openssl, buf, cargo-deny or strace.
+    /// postgres, postgres18 or openbao; with --install also psql, openssl, buf, cargo-deny or strace.
     #[arg(value_parser = need)]
     name: Need,
     /// Installs it if it is missing, says where it is, and starts nothing.
@@ -24,7 +24,11 @@ impl Services {
             return Ok(true);
         }
         match self.name {
-            Need::Postgres15 => postgres(),
+            Need::Postgres15 => postgres(&Options::default()),
+            Need::Postgres18 => {
+                let bin_dir = Some(install::here(Need::Postgres18)?);
+                postgres(&Options { bin_dir, tls: Tls::AsBuilt, ..Options::default() })
+            }
             Need::OpenBao => openbao(),
             tool @ (Need::Psql | Need::Openssl | Need::Buf | Need::CargoDeny | Need::Strace) => {
                 bail!("{} is no server: add --install to install it", tool.name())
@@ -41,16 +45,15 @@ fn need(name: &str) -> anyhow::Result<Need> {
         .ok_or_else(|| anyhow!("is none of these: {}", names()))
 }
 
-fn postgres() -> anyhow::Result<bool> {
-    let server = Postgres::launch(&Options::default())?;
-    let (host, port, user) = (server.host(), server.port(), server.superuser());
-    let (ca, passfile) = (server.ca_file(), server.pass_file());
+fn postgres(options: &Options) -> anyhow::Result<bool> {
+    let server = Postgres::launch(options)?;
+    let (host, port) = (server.host(), server.port());
     println!("PostgreSQL runs at {host}:{port}; its folder goes with it: {}", server.folder().display());
     println!("  log   {}", server.log_file().display());
     println!(
-        "  psql  PGPASSFILE={} psql 'host={host} port={port} user={user} dbname=postgres sslmode=verify-full sslrootcert={}'",
-        passfile.display(),
-        ca.display()
+        "  psql  PGPASSFILE={} psql \"{} dbname=postgres\"",
+        server.pass_file().display(),
+        server.conninfo()
     );
     stay()
 }

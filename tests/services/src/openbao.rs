@@ -34,7 +34,7 @@ pub struct OpenBao {
 impl OpenBao {
     /// Starts a server; returns when it is unsealed and answers.
     pub fn launch() -> anyhow::Result<Self> {
-        let program = install::find(Need::OpenBao).with_context(|| install::missing(Need::OpenBao))?;
+        let program = install::here(Need::OpenBao)?;
         let folder = Folder::fresh("bao", RunAs::Caller)?;
         set_mode(folder.path(), 0o700)?;
         let token = random::hex(16)?;

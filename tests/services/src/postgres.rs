@@ -1,17 +1,19 @@
-//! A private PostgreSQL: a fresh cluster in a folder of its own, TLS on, an administrator with a random password.
+//! A private PostgreSQL: a fresh cluster in a folder of its own, TLS on, an administrator with a random password; or a
+//! standby of one.
 //!
 //! Promises: `launch` returns when the server answers; the port stays the same over stops and starts; dropping the value
 //! ends the server and removes the folder. Leaves to others: databases, roles, and everything else inside.
 
 mod find;
 mod settings;
+mod standby;
 
 use std::ffi::OsString;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,14 +27,14 @@ use crate::runas::RunAs;
 use crate::{ports, random, run, tls};
 
 pub(crate) use find::bin_dir as find_bin_dir;
-pub use settings::{LogStatement, Options};
+pub use settings::{LogStatement, Options, Tls};
 
 /// The administrator of every private server.
 pub const SUPERUSER: &str = "tidegate_admin";
 
 const HOST: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const PORT_TRIES: usize = 5;
-const INITDB: Duration = Duration::from_secs(120);
+const MAKING: Duration = Duration::from_secs(120);
 const READY: Duration = Duration::from_secs(60);
 const ENDED: Duration = Duration::from_secs(60);
 const A_SQL_CALL: Duration = Duration::from_secs(120);
@@ -56,6 +58,8 @@ pub struct Postgres {
     port: u16,
     password: String,
     tls: tls::Identity,
+    /// The programs are built with TLS.
+    speaks_tls: bool,
     keeper: Mutex<Option<Keeper>>,
     // Last, so that it outlives the server.
     folder: Folder,
@@ -66,22 +70,33 @@ impl Postgres {
     pub fn launch(options: &Options) -> anyhow::Result<Self> {
         let bin_dir = match &options.bin_dir {
             Some(chosen) => chosen.clone(),
-            None => install::find(Need::Postgres15).with_context(|| install::missing(Need::Postgres15))?,
+            None => install::here(Need::Postgres15)?,
         };
         let run_as = RunAs::not_root()?;
         let folder = Folder::fresh("pg", run_as)?;
         let password = random::hex(24)?;
         initdb(&bin_dir, run_as, &folder, &password)?;
+        let speaks_tls = speaks_tls(&bin_dir, &folder)?;
+        if !speaks_tls && options.tls == Tls::Needed {
+            bail!(
+                "the PostgreSQL in {} is built without TLS: take another, or say `Tls::AsBuilt`",
+                bin_dir.display()
+            );
+        }
         let tls = tls::make(&folder, run_as)?;
-        settings::write(&folder, &tls, options)?;
-        folder.write_private("passfile", &format!("*:*:*:{SUPERUSER}:{password}\n"))?;
-        let mut server = Self { bin_dir, run_as, port: 0, password, tls, keeper: Mutex::new(None), folder };
+        settings::write(&folder, speaks_tls.then_some(&tls), options)?;
+        folder.write_private("passfile", &pass_file(&password))?;
+        Self { bin_dir, run_as, port: 0, password, tls, speaks_tls, keeper: Mutex::new(None), folder }
+            .on_a_free_port()
+    }
+
+    fn on_a_free_port(mut self) -> anyhow::Result<Self> {
         for _ in 0..PORT_TRIES {
-            server.port = ports::free()?;
-            match server.try_start() {
+            self.port = ports::free()?;
+            match self.try_start() {
                 Ok(keeper) => {
-                    *server.lock() = Some(keeper);
-                    return Ok(server);
+                    *self.lock() = Some(keeper);
+                    return Ok(self);
                 }
                 Err(StartFault::PortTaken) => {}
                 Err(StartFault::Other(fault)) => return Err(fault),
@@ -115,6 +130,11 @@ impl Postgres {
     /// The certificate of the authority that signed the server's certificate (localhost, 127.0.0.1, ::1).
     pub fn ca_file(&self) -> PathBuf {
         self.tls.authority.clone()
+    }
+
+    /// Whether it speaks TLS; with programs that are built without it, it does not.
+    pub fn speaks_tls(&self) -> bool {
+        self.speaks_tls
     }
 
     /// A libpq password file with the administrator's password.
@@ -206,25 +226,27 @@ impl Postgres {
         Ok(())
     }
 
-    /// Runs statements as the administrator through `psql`, over TLS; gives the rows as `a|b` lines. Stops at the first
+    /// Runs statements as the administrator through `psql`, over TLS where there is some; gives the rows as `a|b` lines. Stops at the first
     /// error.
     pub fn psql(&self, database: &str, statements: &str) -> anyhow::Result<String> {
         let beside = self.bin_dir.join("psql");
-        let program = if beside.is_file() {
-            beside
-        } else {
-            install::find(Need::Psql).with_context(|| install::missing(Need::Psql))?
-        };
+        let program = if beside.is_file() { beside } else { install::here(Need::Psql)? };
         let database = database.replace('\\', r"\\").replace('\'', r"\'");
-        let target = format!(
-            "host={HOST} port={} user={SUPERUSER} dbname='{database}' sslmode=verify-full sslrootcert='{}'",
-            self.port,
-            self.tls.authority.display()
-        );
+        let target = format!("{} dbname='{database}'", self.conninfo());
         let mut command = Command::new(program);
         command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &target]);
         command.env("PGPASSFILE", self.pass_file()).env("PGCONNECT_TIMEOUT", "10");
         run::within(A_SQL_CALL, &mut command, statements)
+    }
+
+    /// Where the administrator finds it, for libpq, without the password.
+    pub fn conninfo(&self) -> String {
+        let target = format!("host={HOST} port={} user={SUPERUSER}", self.port);
+        if self.speaks_tls {
+            format!("{target} sslmode=verify-full sslrootcert='{}'", self.tls.authority.display())
+        } else {
+            format!("{target} sslmode=disable")
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Keeper>> {
@@ -246,7 +268,11 @@ impl Postgres {
                 OsString::from("-p"),
                 self.port.to_string().into(),
             ],
-            env: vec![("LC_ALL", OsString::from("C")), ("TZ", OsString::from("UTC"))],
+            env: vec![
+                ("HOME", self.folder.path().into()),
+                ("LC_ALL", OsString::from("C")),
+                ("TZ", OsString::from("UTC")),
+            ],
             clean: false,
         })?;
         let stands = wait_until("PostgreSQL is ready", READY, || match keeper.ended()? {
@@ -282,7 +308,8 @@ impl Postgres {
     fn listening(&self, server: u32) -> Option<Stands> {
         let state = fs::read_to_string(self.data_dir().join("postmaster.pid")).ok()?;
         let lines: Vec<&str> = state.lines().map(str::trim).collect();
-        if lines.first().and_then(|pid| pid.parse().ok()) != Some(server) || lines.get(7) != Some(&"ready") {
+        let answers = lines.get(7).is_some_and(|state| ["ready", "standby"].contains(state));
+        if lines.first().and_then(|pid| pid.parse().ok()) != Some(server) || !answers {
             return None;
         }
         // When another program holds the port on 127.0.0.1, the server takes what is left, ::1, and goes on.
@@ -337,34 +364,64 @@ impl From<anyhow::Error> for StartFault {
 
 fn initdb(bin_dir: &Path, run_as: RunAs, folder: &Folder, password: &str) -> anyhow::Result<()> {
     let password_file = folder.write_private("initdb-password", &format!("{password}\n"))?;
-    let log = folder.path().join("initdb.log");
     let locale = if cfg!(target_os = "linux") { "C.UTF-8" } else { "C" };
+    let args = vec![
+        "-D".into(),
+        folder.path().join("data").into(),
+        "-U".into(),
+        SUPERUSER.into(),
+        "-A".into(),
+        "scram-sha-256".into(),
+        "--encoding=UTF8".into(),
+        format!("--locale={locale}").into(),
+        // The folder does not outlive its server: there is no power cut to survive.
+        "--no-sync".into(),
+        "--pwfile".into(),
+        password_file.clone().into(),
+    ];
+    make(&bin_dir.join("initdb"), args, run_as, folder)?;
+    fs::remove_file(&password_file).with_context(|| format!("remove {}", password_file.display()))
+}
+
+/// Runs a program that makes a cluster, as its user, to its end.
+fn make(program: &Path, args: Vec<OsString>, run_as: RunAs, folder: &Folder) -> anyhow::Result<()> {
+    let log = folder.path().join("making.log");
     let mut keeper = Keeper::spawn(keeper::Order {
         folder: folder.path(),
         log: &log,
         run_as,
         stop: Signal::Term,
-        program: &bin_dir.join("initdb"),
-        args: vec![
-            "-D".into(),
-            folder.path().join("data").into(),
-            "-U".into(),
-            SUPERUSER.into(),
-            "-A".into(),
-            "scram-sha-256".into(),
-            "--encoding=UTF8".into(),
-            format!("--locale={locale}").into(),
-            // The folder does not outlive its server: there is no power cut to survive.
-            "--no-sync".into(),
-            "--pwfile".into(),
-            password_file.clone().into(),
-        ],
-        env: vec![],
+        program,
+        args,
+        // libpq looks for certificates at home, and may not look into ours.
+        env: vec![("HOME", folder.path().into())],
         clean: false,
     })?;
-    let status = keeper.wait(INITDB).context("make a fresh PostgreSQL cluster")?;
+    let status = keeper.wait(MAKING).context("make a PostgreSQL cluster")?;
     if !status.success() {
-        bail!("initdb in {} failed with {status}\n{}", bin_dir.display(), run::tail(&log));
+        bail!("{} failed with {status}\n{}", program.display(), run::tail(&log));
     }
-    fs::remove_file(&password_file).with_context(|| format!("remove {}", password_file.display()))
+    Ok(())
+}
+
+fn pass_file(password: &str) -> String {
+    format!("*:*:*:{SUPERUSER}:{password}\n")
+}
+
+/// Asks the server's program, which refuses the setting when it is built without TLS.
+fn speaks_tls(bin_dir: &Path, folder: &Folder) -> anyhow::Result<bool> {
+    let mut command = Command::new(bin_dir.join("postgres"));
+    // In this order: root may ask for a setting, and for nothing else.
+    command.args(["-C", "ssl", "-D"]).arg(folder.path().join("data")).args(["-c", "ssl=on"]);
+    let answer = command
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("ask the PostgreSQL in {} whether it has TLS", bin_dir.display()))?;
+    let (said, refused) = (String::from_utf8_lossy(&answer.stdout), String::from_utf8_lossy(&answer.stderr));
+    match said.trim() {
+        "on" => Ok(true),
+        _ if refused.contains("not supported by this build") => Ok(false),
+        _ => bail!("the PostgreSQL in {} does not tell whether it has TLS: {refused}", bin_dir.display()),
+    }
 }

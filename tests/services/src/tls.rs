@@ -43,7 +43,7 @@ pub(crate) struct Identity {
 /// Makes an authority and with it a certificate for localhost, 127.0.0.1 and ::1. The authority's key does not outlive
 /// the call.
 pub(crate) fn make(folder: &Folder, owner: RunAs) -> anyhow::Result<Identity> {
-    let openssl = install::find(Need::Openssl).with_context(|| install::missing(Need::Openssl))?;
+    let openssl = install::here(Need::Openssl)?;
     let scratch = Folder::fresh("tls", RunAs::Caller)?;
     set_mode(scratch.path(), 0o700)?;
     scratch.write_private("openssl.cnf", CONFIG)?;

@@ -40,6 +40,8 @@ pub(super) enum Step {
 }
 
 const POSTGRES: &[Need] = &[Need::Postgres15, Need::Psql, Need::Openssl];
+/// What the driver is tried on: the oldest server that can be had, and the newest.
+const BOTH: &[Need] = &[Need::Postgres15, Need::Postgres18, Need::Psql, Need::Openssl];
 
 const fn always(
     name: &'static str,
@@ -83,7 +85,7 @@ pub(super) const STAGES: &[Stage] = &[
     always(
         "tests",
         "every test that is not long",
-        POSTGRES,
+        BOTH,
         &[Step::Programs, Step::Tests(&["--workspace", "--no-fail-fast"])],
     ),
     always("docs", "the documentation builds and no link in it is broken", &[], &[Step::Docs]),
@@ -104,8 +106,8 @@ pub(super) const STAGES: &[Stage] = &[
     ),
     suite(
         "postgres",
-        "the driver port, and PostgreSQL under its contract",
-        POSTGRES,
+        "the driver port, and PostgreSQL 15 and 18 under its contract",
+        BOTH,
         &[Step::Tests(&["-p", "driver", "-p", "driver-postgres"])],
     ),
     suite(
@@ -126,7 +128,7 @@ pub(super) const STAGES: &[Stage] = &[
         &[],
         &[Step::Tests(&["-p", "control", "-p", "ctl"])],
     ),
-    suite("services", "the private servers of the tests", POSTGRES, &[Step::Tests(&["-p", "services"])]),
+    suite("services", "the private servers of the tests", BOTH, &[Step::Tests(&["-p", "services"])]),
     long(
         "worlds",
         "the rules in 100,000 fresh made-up worlds; worlds 0 to 9,999 are in `tests`",
@@ -137,7 +139,7 @@ pub(super) const STAGES: &[Stage] = &[
     long(
         "long",
         "the tests that take long or need more: also root, for a disk that is really full",
-        &[Need::Postgres15, Need::Psql, Need::Openssl, Need::OpenBao, Need::Strace],
+        &[Need::Postgres15, Need::Postgres18, Need::Psql, Need::Openssl, Need::OpenBao, Need::Strace],
         &[Step::Programs, Step::Tests(&["--workspace", "--no-fail-fast", "--", "--ignored"])],
     ),
     long("demo", "the demo's story, every step seen", POSTGRES, &[Step::Story]),

@@ -64,14 +64,17 @@ impl PostgresWorld {
     }
 
     pub(crate) fn settings(&self, host: &str, port: u16) -> Settings {
-        let ca = std::fs::read_to_string(self.server.ca_file()).unwrap();
-        Settings::default()
+        let settings = Settings::default()
             .with("hostname", host)
             .with("port", port.to_string())
             .with("dbname", "postgres")
-            .with("sslmode", "verify-full")
-            .with("ca_certificates", ca)
-            .with("sessions_per_account", "40")
+            .with("sessions_per_account", "40");
+        if self.server.speaks_tls() {
+            let ca = std::fs::read_to_string(self.server.ca_file()).unwrap();
+            settings.with("sslmode", "verify-full").with("ca_certificates", ca)
+        } else {
+            settings.with("sslmode", "disable")
+        }
     }
 
     pub(crate) fn secret(&self, password: &str) -> TargetSecret {
@@ -90,6 +93,11 @@ impl PostgresWorld {
         context: TargetContext,
     ) -> Result<Box<dyn Target>, Failure> {
         PostgresDriver.parse(settings).unwrap().connect(secret, context).await
+    }
+
+    /// Returns the name that the driver logs in by.
+    pub(crate) fn admin_name(&self) -> &str {
+        self.server.superuser()
     }
 
     fn usual(&self) -> Settings {

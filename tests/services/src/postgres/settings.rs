@@ -21,6 +21,16 @@ pub enum LogStatement {
     All,
 }
 
+/// Whether a server has to speak TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tls {
+    /// Programs that are built without it are an error.
+    #[default]
+    Needed,
+    /// Programs that are built without it make a server without it.
+    AsBuilt,
+}
+
 /// How a private PostgreSQL differs from the usual one.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -28,6 +38,8 @@ pub struct Options {
     pub bin_dir: Option<PathBuf>,
     /// What goes to the server's log.
     pub log_statement: LogStatement,
+    /// Whether it has to speak TLS.
+    pub tls: Tls,
     /// How many sessions at once.
     pub max_connections: u16,
     /// Off makes writing fast and a power cut deadly: for tests that do not measure.
@@ -43,6 +55,7 @@ impl Default for Options {
         Self {
             bin_dir: None,
             log_statement: LogStatement::None,
+            tls: Tls::Needed,
             max_connections: 200,
             fsync: true,
             settings: BTreeMap::new(),
@@ -66,7 +79,7 @@ impl Options {
 }
 
 /// Appends the settings to the cluster's own files.
-pub(crate) fn write(folder: &Folder, tls: &tls::Identity, options: &Options) -> anyhow::Result<()> {
+pub(crate) fn write(folder: &Folder, tls: Option<&tls::Identity>, options: &Options) -> anyhow::Result<()> {
     let data = folder.path().join("data");
     let conf = data.join("postgresql.conf");
     let text = conf_text(&folder.path().display().to_string(), tls, options)?;
@@ -84,7 +97,7 @@ pub(crate) fn write(folder: &Folder, tls: &tls::Identity, options: &Options) -> 
     Ok(())
 }
 
-fn conf_text(folder: &str, tls: &tls::Identity, options: &Options) -> anyhow::Result<String> {
+fn conf_text(folder: &str, tls: Option<&tls::Identity>, options: &Options) -> anyhow::Result<String> {
     let mut settings: BTreeMap<&str, String> = [
         ("fsync", if options.fsync { "on" } else { "off" }.to_owned()),
         ("listen_addresses", "127.0.0.1,::1".to_owned()),
@@ -103,13 +116,15 @@ fn conf_text(folder: &str, tls: &tls::Identity, options: &Options) -> anyhow::Re
         ("max_connections", options.max_connections.to_string()),
         ("max_prepared_transactions", "50".to_owned()),
         ("password_encryption", "scram-sha-256".to_owned()),
-        ("ssl", "on".to_owned()),
-        ("ssl_cert_file", tls.certificate.display().to_string()),
-        ("ssl_key_file", tls.key.display().to_string()),
         ("timezone", "UTC".to_owned()),
         ("unix_socket_directories", folder.to_owned()),
     ]
     .into();
+    if let Some(tls) = tls {
+        settings.insert("ssl", "on".to_owned());
+        settings.insert("ssl_cert_file", tls.certificate.display().to_string());
+        settings.insert("ssl_key_file", tls.key.display().to_string());
+    }
     if !options.fsync {
         settings.insert("full_page_writes", "off".to_owned());
         settings.insert("synchronous_commit", "off".to_owned());
@@ -135,7 +150,7 @@ mod tests {
 
     fn text(options: &Options) -> anyhow::Result<String> {
         let identity = Identity { authority: "/a".into(), certificate: "/c".into(), key: "/k".into() };
-        conf_text("/tmp/it's", &identity, options)
+        conf_text("/tmp/it's", Some(&identity), options)
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use services::postgres::{LogStatement, Mode, Options, Postgres};
+use services::install::{self, Need};
+use services::postgres::{LogStatement, Mode, Options, Postgres, Tls};
 
 use crate::{is_gone, kill9, runs, wait_for};
 
@@ -69,6 +70,35 @@ fn rows_survive_every_kind_of_stop_on_the_same_port() {
     server.restart().unwrap();
     assert_eq!(server.psql("postgres", "select count(*) from kept").unwrap().trim(), "4");
     assert_eq!(server.port(), port);
+}
+
+#[test]
+fn programs_without_tls_make_a_server_without_it_only_when_asked_to() {
+    let bin_dir = install::here(Need::Postgres18).unwrap();
+    let options = Options { bin_dir: Some(bin_dir), ..Options::for_tests() };
+    let refused = Postgres::launch(&options).unwrap_err().to_string();
+    assert!(refused.contains("built without TLS"), "{refused}");
+    let server = Postgres::launch(&Options { tls: Tls::AsBuilt, ..options }).unwrap();
+    assert!(!server.speaks_tls());
+    let version = server.psql("postgres", "show server_version_num").unwrap();
+    assert!(version.starts_with("18"), "{version}");
+    assert!(Postgres::launch(&Options { tls: Tls::AsBuilt, ..Options::for_tests() }).unwrap().speaks_tls());
+}
+
+#[test]
+fn a_standby_follows_until_it_is_promoted() {
+    let primary = Postgres::launch(&Options::for_tests()).unwrap();
+    primary.psql("postgres", "create table kept (step text)").unwrap();
+    let standby = primary.standby(&Options::for_tests()).unwrap();
+    primary.psql("postgres", "insert into kept values ('streamed')").unwrap();
+    standby.catch_up(&primary).unwrap();
+    let read = standby.psql("postgres", "select step from kept").unwrap();
+    assert_eq!(read.trim(), "streamed");
+    let refused = standby.psql("postgres", "insert into kept values ('refused')").unwrap_err().to_string();
+    assert!(refused.contains("read-only"), "{refused}");
+    drop(primary);
+    standby.promote().unwrap();
+    standby.psql("postgres", "insert into kept values ('promoted')").unwrap();
 }
 
 #[test]
