@@ -6,32 +6,30 @@
 mod connectors;
 mod offers;
 mod people;
+mod question;
+mod readers;
 mod records;
 mod requests;
 mod selves;
 mod writer;
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::ops::DerefMut;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use model::Incarnation;
+use rusqlite::{Connection, OpenFlags, Params, Row};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
-};
-use sqlx::{Connection as _, Sqlite, Transaction};
+use sqlx::Connection as _;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 
 use super::{Rows, Store, StoreFault, Work};
+use readers::Readers;
 use writer::Writer;
 
-/// Readers at a time.
-const READERS: u32 = 8;
 /// How long anything waits for a place or an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The file's name in the data folder.
@@ -44,7 +42,7 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite")
 /// The store in a SQLite file.
 pub struct SqliteStore {
     writer: Writer,
-    readers: SqlitePool,
+    readers: Readers,
     /// Held until the store is closed or dropped.
     lock: Mutex<Option<File>>,
 }
@@ -61,34 +59,48 @@ impl SqliteStore {
         let lock = lock(folder)?;
         let path = folder.join(FILE);
         private(&path).map_err(|fault| unusable(fault.to_string()))?;
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(PATIENCE)
-            .statement_cache_capacity(256);
-        let mut connection = SqliteConnection::connect_with(&options)
-            .await
-            .map_err(|fault| StoreFault::Damaged { detail: fault.to_string() })?;
-        MIGRATIONS.run_direct(None, &mut connection, false).await.map_err(|fault| {
-            let detail = fault.to_string();
-            if matches!(fault, sqlx::migrate::MigrateError::VersionMissing(_)) {
-                StoreFault::TooNew { detail }
-            } else {
-                StoreFault::Damaged { detail }
-            }
-        })?;
-        selves::first_life(&mut connection, fresh).await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .acquire_timeout(PATIENCE)
-            .connect_with(options.pragma("query_only", "true"))
-            .await
-            .map_err(|fault| unusable(fault.to_string()))?;
-        Ok(Self { writer: Writer::start(connection), readers, lock: Mutex::new(Some(lock)) })
+        migrate(&path).await?;
+        let mut connection = connect(&path).map_err(|fault| unusable(fault.to_string()))?;
+        selves::first_life(&mut connection, fresh)?;
+        let writer = Writer::start(connection);
+        Ok(Self { writer, readers: Readers::new(path), lock: Mutex::new(Some(lock)) })
     }
+}
+
+/// Makes the file if there is none, and brings it up to date.
+async fn migrate(path: &Path) -> Result<(), StoreFault> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(PATIENCE);
+    let damaged = |detail: String| StoreFault::Damaged { detail };
+    let mut connection =
+        SqliteConnection::connect_with(&options).await.map_err(|fault| damaged(fault.to_string()))?;
+    MIGRATIONS.run_direct(None, &mut connection, false).await.map_err(|fault| {
+        let detail = fault.to_string();
+        if matches!(fault, sqlx::migrate::MigrateError::VersionMissing(_)) {
+            StoreFault::TooNew { detail }
+        } else {
+            StoreFault::Damaged { detail }
+        }
+    })?;
+    connection.close().await.map_err(|fault| damaged(fault.to_string()))
+}
+
+/// Opens a connection: a full sync at each commit, relations between tables kept.
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    // Each connection has one user at a time: SQLite's own lock around every call is not needed.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.set_prepared_statement_cache_capacity(256);
+    Ok(connection)
 }
 
 fn make_folder(folder: &Path) -> std::io::Result<()> {
@@ -121,8 +133,7 @@ impl Store for SqliteStore {
     }
 
     async fn read(&self) -> Result<Box<dyn Rows>, StoreFault> {
-        let transaction = self.readers.begin().await.map_err(fault)?;
-        Ok(Box::new(SqliteRows(transaction)))
+        Ok(Box::new(SqliteRows(self.readers.begin().await?)))
     }
 
     async fn close(&self) {
@@ -136,13 +147,53 @@ impl Store for SqliteStore {
 pub(super) struct SqliteRows<C>(pub(super) C);
 
 /// What rows can be read and written through.
-pub(super) trait Through: DerefMut<Target = SqliteConnection> + Send {}
-impl Through for Transaction<'static, Sqlite> {}
-impl Through for &mut SqliteConnection {}
+pub(super) trait Through: Send {
+    /// The connection, which is there for as long as the transaction.
+    fn connection(&self) -> Option<&Connection>;
+
+    /// Does what may take long where it keeps nobody else from their work.
+    fn aside<T>(work: impl FnOnce() -> T) -> T;
+}
+
+/// The writer has a thread of its own.
+impl Through for &mut Connection {
+    fn connection(&self) -> Option<&Connection> {
+        Some(self)
+    }
+
+    fn aside<T>(work: impl FnOnce() -> T) -> T {
+        work()
+    }
+}
+
+impl<C: Through> SqliteRows<C> {
+    /// Asks, and reads the answer row by row.
+    fn ask<T>(
+        &self,
+        sql: &str,
+        values: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreFault> {
+        let ask = |connection: &Connection| {
+            connection.prepare_cached(sql)?.query_map(values, read)?.collect::<rusqlite::Result<Vec<T>>>()
+        };
+        ask(self.0.connection().ok_or_else(gone)?).map_err(fault)
+    }
+
+    /// Changes rows, and returns how many.
+    fn change(&self, sql: &str, values: impl Params) -> Result<usize, StoreFault> {
+        let change = |connection: &Connection| connection.prepare_cached(sql)?.execute(values);
+        change(self.0.connection().ok_or_else(gone)?).map_err(fault)
+    }
+}
 
 impl<C: Through> Rows for SqliteRows<C> {}
 
-fn fault(fault: sqlx::Error) -> StoreFault {
+fn gone() -> StoreFault {
+    StoreFault::Unavailable { detail: "the transaction is over".into() }
+}
+
+fn fault(fault: rusqlite::Error) -> StoreFault {
     StoreFault::Unavailable { detail: fault.to_string() }
 }
 
@@ -163,40 +214,36 @@ fn unsigned(number: i64) -> u64 {
     number.unsigned_abs()
 }
 
-/// Reads at most one body.
-macro_rules! one {
-    ($rows:expr, $sql:literal $(, $bind:expr)* $(,)?) => {{
-        let found: Option<String> = sqlx::query_scalar($sql)
-            $(.bind($bind))*
-            .fetch_optional(&mut *$rows.0)
-            .await
-            .map_err($crate::store::sqlite::fault)?;
-        found.as_deref().map($crate::store::sqlite::decode).transpose()
-    }};
+/// Reads what a statement gives, row by row.
+macro_rules! rows {
+    ($rows:expr, $read:expr, $sql:literal $(, $bind:expr)* $(,)?) => {
+        $rows.ask($sql, rusqlite::params![$($bind),*], $read)
+    };
 }
 
 /// Reads bodies in the statement's order.
 macro_rules! all {
-    ($rows:expr, $sql:literal $(, $bind:expr)* $(,)?) => {{
-        let found: Vec<String> = sqlx::query_scalar($sql)
-            $(.bind($bind))*
-            .fetch_all(&mut *$rows.0)
-            .await
-            .map_err($crate::store::sqlite::fault)?;
-        found.iter().map(|body| $crate::store::sqlite::decode(body)).collect::<Result<Vec<_>, _>>()
-    }};
+    ($rows:expr, $sql:literal $(, $bind:expr)* $(,)?) => {
+        $rows.ask($sql, rusqlite::params![$($bind),*], |row| row.get::<_, String>(0)).and_then(|found| {
+            found.iter().map(|body| $crate::store::sqlite::decode(body)).collect::<Result<Vec<_>, _>>()
+        })
+    };
+}
+
+/// Reads at most one body.
+macro_rules! one {
+    ($rows:expr, $sql:literal $(, $bind:expr)* $(,)?) => {
+        $rows.ask($sql, rusqlite::params![$($bind),*], |row| row.get::<_, String>(0)).and_then(|found| {
+            found.first().map(|body| $crate::store::sqlite::decode(body)).transpose()
+        })
+    };
 }
 
 /// Runs a statement that returns nothing; gives the number of rows that it touched.
 macro_rules! run {
     ($rows:expr, $sql:literal $(, $bind:expr)* $(,)?) => {
-        sqlx::query($sql)
-            $(.bind($bind))*
-            .execute(&mut *$rows.0)
-            .await
-            .map(|done| done.rows_affected())
-            .map_err($crate::store::sqlite::fault)
+        $rows.change($sql, rusqlite::params![$($bind),*])
     };
 }
 
-use {all, one, run};
+use {all, one, rows, run};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use model::{ConnectorId, Incarnation, Position, Timestamp};
 
-use super::{SqliteRows, Through, all, decode, encode, fault, one, run, signed, unsigned};
+use super::{SqliteRows, Through, all, decode, encode, one, rows, run, signed, unsigned};
 use crate::record::{Connector, Driver, Log, NumberedOrder, Stray};
 use crate::rules::order::Order;
 use crate::rules::terms::Catalogue;
@@ -98,13 +98,13 @@ impl<C: Through> Connectors for SqliteRows<C> {
     }
 
     async fn log(&mut self, connector: &ConnectorId) -> Result<Option<Log>, StoreFault> {
-        let found: Option<(String, i64, i64, bool)> =
-            sqlx::query_as("SELECT incarnation, last, taken, may_skip FROM logs WHERE connector = ?")
-                .bind(connector.as_str())
-                .fetch_optional(&mut *self.0)
-                .await
-                .map_err(fault)?;
-        let Some((incarnation, last, taken, may_skip)) = found else { return Ok(None) };
+        let found: Vec<(String, i64, i64, bool)> = rows!(
+            self,
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+            "SELECT incarnation, last, taken, may_skip FROM logs WHERE connector = ?",
+            connector.as_str()
+        )?;
+        let Some((incarnation, last, taken, may_skip)) = found.into_iter().next() else { return Ok(None) };
         Ok(Some(Log {
             incarnation: life(&incarnation)?,
             last: Position(unsigned(last)),
@@ -134,13 +134,15 @@ impl<C: Through> Connectors for SqliteRows<C> {
         order: &Order,
         now: Timestamp,
     ) -> Result<Position, StoreFault> {
-        let last: Option<i64> =
-            sqlx::query_scalar("UPDATE logs SET last = last + 1 WHERE connector = ? RETURNING last")
-                .bind(connector.as_str())
-                .fetch_optional(&mut *self.0)
-                .await
-                .map_err(fault)?;
+        let last: Vec<i64> = rows!(
+            self,
+            |row| row.get(0),
+            "UPDATE logs SET last = last + 1 WHERE connector = ? RETURNING last",
+            connector.as_str()
+        )?;
         let last = last
+            .first()
+            .copied()
             .ok_or_else(|| StoreFault::Damaged { detail: format!("connector `{connector}` has no log") })?;
         let body = encode(order)?;
         run!(
@@ -160,16 +162,15 @@ impl<C: Through> Connectors for SqliteRows<C> {
         after: Position,
         limit: u32,
     ) -> Result<Vec<NumberedOrder>, StoreFault> {
-        let found: Vec<(i64, i64, String)> = sqlx::query_as(
+        let found: Vec<(i64, i64, String)> = rows!(
+            self,
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
             "SELECT position, issued_at, body FROM orders WHERE connector = ? AND position > ?
              ORDER BY position LIMIT ?",
-        )
-        .bind(connector.as_str())
-        .bind(signed(after.0)?)
-        .bind(limit)
-        .fetch_all(&mut *self.0)
-        .await
-        .map_err(fault)?;
+            connector.as_str(),
+            signed(after.0)?,
+            limit
+        )?;
         found
             .into_iter()
             .map(|(position, issued_at, body)| {
@@ -183,12 +184,13 @@ impl<C: Through> Connectors for SqliteRows<C> {
     }
 
     async fn first_order(&mut self, connector: &ConnectorId) -> Result<Option<Position>, StoreFault> {
-        let first: Option<i64> = sqlx::query_scalar("SELECT min(position) FROM orders WHERE connector = ?")
-            .bind(connector.as_str())
-            .fetch_one(&mut *self.0)
-            .await
-            .map_err(fault)?;
-        Ok(first.map(|first| Position(unsigned(first))))
+        let first: Vec<Option<i64>> = rows!(
+            self,
+            |row| row.get(0),
+            "SELECT min(position) FROM orders WHERE connector = ?",
+            connector.as_str()
+        )?;
+        Ok(first.first().copied().flatten().map(|first| Position(unsigned(first))))
     }
 
     async fn orders_taken(
@@ -216,12 +218,12 @@ impl<C: Through> Connectors for SqliteRows<C> {
         &mut self,
         connector: &ConnectorId,
     ) -> Result<BTreeMap<Incarnation, Position>, StoreFault> {
-        let found: Vec<(String, i64)> =
-            sqlx::query_as("SELECT journal, position FROM report_cursors WHERE connector = ?")
-                .bind(connector.as_str())
-                .fetch_all(&mut *self.0)
-                .await
-                .map_err(fault)?;
+        let found: Vec<(String, i64)> = rows!(
+            self,
+            |row| Ok((row.get(0)?, row.get(1)?)),
+            "SELECT journal, position FROM report_cursors WHERE connector = ?",
+            connector.as_str()
+        )?;
         found.into_iter().map(|(journal, at)| Ok((life(&journal)?, Position(unsigned(at))))).collect()
     }
 

@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use model::{IntegrationId, ResourceId, Timestamp};
-use sqlx::{QueryBuilder, Sqlite};
 
-use super::{SqliteRows, Through, decode, encode, fault, one, run};
+use super::question::Question;
+use super::{SqliteRows, Through, decode, encode, one, rows, run};
 use crate::record::{Condition, Resource, Snapshot};
 use crate::rules::terms::Offer;
 use crate::store::StoreFault;
@@ -38,20 +38,19 @@ impl<C: Through> Offers for SqliteRows<C> {
     }
 
     async fn offers(&mut self, query: &OfferQuery) -> Result<Vec<Offer>, StoreFault> {
-        let mut sql = QueryBuilder::<Sqlite>::new("SELECT body FROM offers WHERE id > ");
-        sql.push_bind(query.after.clone().unwrap_or_default());
+        let mut sql = Question::new("SELECT body FROM offers WHERE id > ");
+        sql.bind(query.after.clone().unwrap_or_default());
         if !query.retired {
             sql.push(" AND retired = 0");
         }
         if let Some(connector) = &query.connector {
-            sql.push(" AND connector = ").push_bind(connector.as_str());
+            sql.push(" AND connector = ").bind(connector.as_str());
         }
         if let Some(kind) = &query.kind {
-            sql.push(" AND kind = ").push_bind(kind.as_str());
+            sql.push(" AND kind = ").bind(kind.as_str());
         }
-        sql.push(" ORDER BY id LIMIT ").push_bind(query.limit);
-        let found: Vec<String> = sql.build_query_scalar().fetch_all(&mut *self.0).await.map_err(fault)?;
-        found.iter().map(|body| decode(body)).collect()
+        sql.push(" ORDER BY id LIMIT ").bind(query.limit);
+        sql.bodies(self)
     }
 
     async fn put_offer(&mut self, offer: &Offer) -> Result<(), StoreFault> {
@@ -147,14 +146,15 @@ impl<C: Through> Offers for SqliteRows<C> {
         snapshot: &str,
         now: Timestamp,
     ) -> Result<(), StoreFault> {
-        let count: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM resources WHERE offer = ? AND snapshot = ?")
-                .bind(id.as_str())
-                .bind(snapshot)
-                .fetch_one(&mut *self.0)
-                .await
-                .map_err(fault)?;
-        let whole = Snapshot { id: snapshot.into(), completed_at: now, resources: super::unsigned(count) };
+        let count: Vec<i64> = rows!(
+            self,
+            |row| row.get(0),
+            "SELECT count(*) FROM resources WHERE offer = ? AND snapshot = ?",
+            id.as_str(),
+            snapshot
+        )?;
+        let resources = count.first().copied().map_or(0, super::unsigned);
+        let whole = Snapshot { id: snapshot.into(), completed_at: now, resources };
         let body = encode(&whole)?;
         run!(self, "DELETE FROM snapshots WHERE offer = ? AND snapshot <> ?", id.as_str(), snapshot)?;
         run!(
@@ -172,28 +172,28 @@ impl<C: Through> Offers for SqliteRows<C> {
     }
 
     async fn resources(&mut self, query: &ResourceQuery) -> Result<Vec<FoundResource>, StoreFault> {
-        let mut sql = QueryBuilder::<Sqlite>::new(
+        let mut sql = Question::new(
             "SELECT r.offer, r.place, r.body FROM snapshots s
              JOIN resources r ON r.offer = s.offer AND r.snapshot = s.snapshot
              JOIN offers o ON o.id = s.offer
              WHERE s.present = 1 AND o.retired = 0",
         );
         if let Some(integration) = &query.integration {
-            sql.push(" AND s.offer = ").push_bind(integration.as_str());
+            sql.push(" AND s.offer = ").bind(integration.as_str());
         }
         if let Some(kind) = &query.kind {
-            sql.push(" AND r.kind = ").push_bind(kind.as_str());
+            sql.push(" AND r.kind = ").bind(kind.as_str());
         }
         for word in &query.words {
-            sql.push(" AND r.words LIKE ").push_bind(literally(word)).push(" ESCAPE '\\'");
+            sql.push(" AND r.words LIKE ").bind(literally(word)).push(" ESCAPE '\\'");
         }
         if let Some((offer, place)) = &query.after {
-            sql.push(" AND (r.offer, r.place) > (").push_bind(offer.as_str());
-            sql.push(", ").push_bind(place.as_str()).push(")");
+            sql.push(" AND (r.offer, r.place) > (").bind(offer.as_str());
+            sql.push(", ").bind(place.as_str()).push(")");
         }
-        sql.push(" ORDER BY r.offer, r.place LIMIT ").push_bind(query.limit);
+        sql.push(" ORDER BY r.offer, r.place LIMIT ").bind(query.limit);
         let found: Vec<(String, String, String)> =
-            sql.build_query_as().fetch_all(&mut *self.0).await.map_err(fault)?;
+            sql.rows(self, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         found
             .into_iter()
             .map(|(offer, key, body)| {

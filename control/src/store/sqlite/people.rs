@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use model::GranteeId;
 
-use super::{SqliteRows, Through, all, encode, one, run, unsigned};
+use super::{SqliteRows, Through, all, encode, one, rows, run, unsigned};
 use crate::record::{KeyRecord, Token, User};
 use crate::rules::role::Role;
 use crate::store::StoreFault;
@@ -40,11 +40,8 @@ impl<C: Through> People for SqliteRows<C> {
     }
 
     async fn admins(&mut self) -> Result<u64, StoreFault> {
-        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM users WHERE admin = 1")
-            .fetch_one(&mut *self.0)
-            .await
-            .map_err(super::fault)?;
-        Ok(unsigned(count))
+        let found: Vec<i64> = rows!(self, |row| row.get(0), "SELECT count(*) FROM users WHERE admin = 1")?;
+        Ok(found.first().copied().map_or(0, unsigned))
     }
 
     async fn token_by_hash(&mut self, hash: &TokenHash) -> Result<Option<Token>, StoreFault> {

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use model::{AccessId, ConnectorId, IntegrationId};
 use seal::receipt::ChainHead;
-use sqlx::{QueryBuilder, Sqlite};
 
-use super::{SqliteRows, Through, decode, encode, fault, one, run, signed, unsigned};
+use super::question::Question;
+use super::{SqliteRows, Through, encode, one, run, signed};
 use crate::record::{AuditEntry, ReceiptRecord};
 use crate::store::StoreFault;
 use crate::store::rows::{AuditQuery, ReceiptQuery, Records};
@@ -68,17 +68,16 @@ impl<C: Through> Records for SqliteRows<C> {
     }
 
     async fn receipts(&mut self, query: &ReceiptQuery) -> Result<Vec<(u64, ReceiptRecord)>, StoreFault> {
-        let mut sql = QueryBuilder::<Sqlite>::new("SELECT place, body FROM receipts WHERE place > ");
-        sql.push_bind(signed(query.after)?);
+        let mut sql = Question::new("SELECT place, body FROM receipts WHERE place > ");
+        sql.bind(signed(query.after)?);
         if let Some(integration) = &query.integration {
-            sql.push(" AND offer = ").push_bind(integration.as_str());
+            sql.push(" AND offer = ").bind(integration.as_str());
         }
         if let Some(access) = &query.access {
-            sql.push(" AND access = ").push_bind(access.as_str());
+            sql.push(" AND access = ").bind(access.as_str());
         }
-        sql.push(" ORDER BY place LIMIT ").push_bind(query.limit);
-        let found: Vec<(i64, String)> = sql.build_query_as().fetch_all(&mut *self.0).await.map_err(fault)?;
-        found.into_iter().map(|(place, body)| Ok((unsigned(place), decode(&body)?))).collect()
+        sql.push(" ORDER BY place LIMIT ").bind(query.limit);
+        sql.numbered_bodies(self)
     }
 
     async fn add_audit(&mut self, entry: &AuditEntry) -> Result<(), StoreFault> {
@@ -95,20 +94,19 @@ impl<C: Through> Records for SqliteRows<C> {
     }
 
     async fn audit(&mut self, query: &AuditQuery) -> Result<Vec<(u64, AuditEntry)>, StoreFault> {
-        let mut sql = QueryBuilder::<Sqlite>::new("SELECT number, body FROM audit WHERE number < ");
-        sql.push_bind(query.before.map_or(Ok(i64::MAX), signed)?);
+        let mut sql = Question::new("SELECT number, body FROM audit WHERE number < ");
+        sql.bind(query.before.map_or(Ok(i64::MAX), signed)?);
         if let Some(who) = &query.who {
-            sql.push(" AND who = ").push_bind(who.as_str());
+            sql.push(" AND who = ").bind(who.as_str());
         }
         if let Some(what) = &query.what {
-            sql.push(" AND substr(what, 1, length(").push_bind(what.as_str());
-            sql.push(")) = ").push_bind(what.as_str());
+            sql.push(" AND substr(what, 1, length(").bind(what.as_str());
+            sql.push(")) = ").bind(what.as_str());
         }
         if let Some(subject) = &query.subject {
-            sql.push(" AND subject = ").push_bind(subject.as_str());
+            sql.push(" AND subject = ").bind(subject.as_str());
         }
-        sql.push(" ORDER BY number DESC LIMIT ").push_bind(query.limit);
-        let found: Vec<(i64, String)> = sql.build_query_as().fetch_all(&mut *self.0).await.map_err(fault)?;
-        found.into_iter().map(|(number, body)| Ok((unsigned(number), decode(&body)?))).collect()
+        sql.push(" ORDER BY number DESC LIMIT ").bind(query.limit);
+        sql.numbered_bodies(self)
     }
 }

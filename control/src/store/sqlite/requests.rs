@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use model::{AccessId, ConnectorId, Revision, Timestamp};
-use sqlx::{QueryBuilder, Sqlite};
 
-use super::{SqliteRows, Through, all, decode, encode, fault, one, run, signed, unsigned};
+use super::question::Question;
+use super::{SqliteRows, Through, all, encode, one, rows, run, signed, unsigned};
 use crate::record::Credential;
 use crate::rules::live;
 use crate::rules::request::{Event, Request, Stage};
@@ -20,33 +20,31 @@ impl<C: Through> Requests for SqliteRows<C> {
     }
 
     async fn requests(&mut self, query: &RequestQuery) -> Result<Vec<Request>, StoreFault> {
-        let mut sql = QueryBuilder::<Sqlite>::new("SELECT body FROM requests WHERE 1");
+        let mut sql = Question::new("SELECT body FROM requests WHERE 1");
         if let Some(grantee) = &query.grantee {
-            sql.push(" AND grantee = ").push_bind(grantee.as_str());
+            sql.push(" AND grantee = ").bind(grantee.as_str());
         }
         if let Some(integration) = &query.integration {
-            sql.push(" AND offer = ").push_bind(integration.as_str());
+            sql.push(" AND offer = ").bind(integration.as_str());
         }
         if let Some(connector) = &query.connector {
-            sql.push(" AND connector = ").push_bind(connector.as_str());
+            sql.push(" AND connector = ").bind(connector.as_str());
         }
         if !query.words.is_empty() {
             sql.push(" AND word IN (");
-            let mut words = sql.separated(", ");
-            for word in &query.words {
-                words.push_bind(*word);
+            for (n, word) in query.words.iter().enumerate() {
+                sql.push(if n == 0 { "" } else { ", " }).bind(*word);
             }
             sql.push(")");
         }
         if let Some(over) = query.over {
-            sql.push(" AND over = ").push_bind(over);
+            sql.push(" AND over = ").bind(over);
         }
         if let Some(before) = &query.before {
-            sql.push(" AND id < ").push_bind(before.as_str());
+            sql.push(" AND id < ").bind(before.as_str());
         }
-        sql.push(" ORDER BY id DESC LIMIT ").push_bind(query.limit);
-        let found: Vec<String> = sql.build_query_scalar().fetch_all(&mut *self.0).await.map_err(fault)?;
-        found.iter().map(|body| decode(body)).collect()
+        sql.push(" ORDER BY id DESC LIMIT ").bind(query.limit);
+        sql.bodies(self)
     }
 
     async fn put_request(&mut self, request: &Request) -> Result<(), StoreFault> {
@@ -90,15 +88,14 @@ impl<C: Through> Requests for SqliteRows<C> {
         connector: &ConnectorId,
         now: Timestamp,
     ) -> Result<BTreeMap<AccessId, Revision>, StoreFault> {
-        let found: Vec<(String, i64)> = sqlx::query_as(
+        let found: Vec<(String, i64)> = rows!(
+            self,
+            |row| Ok((row.get(0)?, row.get(1)?)),
             "SELECT id, revision FROM requests
              WHERE connector = ? AND ordered = 1 AND live = 1 AND until > ? ORDER BY id",
-        )
-        .bind(connector.as_str())
-        .bind(now.as_millis())
-        .fetch_all(&mut *self.0)
-        .await
-        .map_err(fault)?;
+            connector.as_str(),
+            now.as_millis()
+        )?;
         found
             .into_iter()
             .map(|(id, revision)| {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use model::{GranteeId, Incarnation, Policy, Timestamp};
-use sqlx::sqlite::SqliteConnection;
+use rusqlite::Connection;
 
 use super::{SqliteRows, Through, encode, one, run};
 use crate::record::Remembered;
@@ -10,11 +10,8 @@ use crate::store::StoreFault;
 use crate::store::rows::Selves;
 
 /// Gives a store that was just made its life.
-pub(super) async fn first_life(
-    connection: &mut SqliteConnection,
-    fresh: Incarnation,
-) -> Result<(), StoreFault> {
-    let rows = SqliteRows(&mut *connection);
+pub(super) fn first_life(connection: &mut Connection, fresh: Incarnation) -> Result<(), StoreFault> {
+    let rows = SqliteRows(connection);
     let body = encode(&fresh)?;
     run!(rows, "INSERT INTO self (name, body) VALUES ('incarnation', ?) ON CONFLICT DO NOTHING", body)
         .map(drop)

@@ -1,11 +1,14 @@
 //! The one writer: takes what waits, commits it together, and tells each its own outcome.
+//!
+//! It has a thread of its own, on which the work itself runs: a statement is a call, not a walk to another
+//! thread and back.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use sqlx::Connection as _;
-use sqlx::sqlite::SqliteConnection;
+use rusqlite::Connection;
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -24,17 +27,18 @@ struct Job {
     answer: oneshot::Sender<Result<(), StoreFault>>,
 }
 
-/// The handle to the writer's task.
+/// The handle to the writer's thread.
 pub(super) struct Writer {
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
     tasks: Mutex<JoinSet<()>>,
 }
 
 impl Writer {
-    pub(super) fn start(connection: SqliteConnection) -> Self {
+    pub(super) fn start(connection: Connection) -> Self {
         let (jobs, queue) = mpsc::channel(WAITING);
+        let runtime = Handle::current();
         let mut tasks = JoinSet::new();
-        tasks.spawn(keep_writing(connection, queue));
+        tasks.spawn_blocking(move || keep_writing(connection, queue, &runtime));
         Self { jobs: Mutex::new(Some(jobs)), tasks: Mutex::new(tasks) }
     }
 
@@ -64,41 +68,41 @@ impl Writer {
     }
 }
 
-async fn keep_writing(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Job>) {
-    while let Some(first) = queue.recv().await {
+fn keep_writing(mut connection: Connection, mut queue: mpsc::Receiver<Job>, runtime: &Handle) {
+    while let Some(first) = queue.blocking_recv() {
         let mut jobs = vec![first];
         while jobs.len() < TOGETHER
             && let Ok(next) = queue.try_recv()
         {
             jobs.push(next);
         }
-        commit_together(&mut connection, jobs).await;
+        commit_together(&mut connection, jobs, runtime);
     }
-    if let Err(fault) = connection.close().await {
+    if let Err((_, fault)) = connection.close() {
         tracing::warn!(error = %fault, "The store did not close cleanly");
     }
 }
 
-async fn commit_together(connection: &mut SqliteConnection, mut jobs: Vec<Job>) {
-    if let Err(fault) = statement(connection, "BEGIN IMMEDIATE").await {
+fn commit_together(connection: &mut Connection, mut jobs: Vec<Job>, runtime: &Handle) {
+    if let Err(fault) = statement(connection, "BEGIN IMMEDIATE") {
         return tell_all(jobs, &Err(fault));
     }
     let alone = jobs.len() == 1;
     let mut outcomes = Vec::with_capacity(jobs.len());
     for job in &mut jobs {
-        outcomes.push(in_savepoint(connection, job.work.as_mut(), alone).await);
+        outcomes.push(in_savepoint(connection, job.work.as_mut(), alone, runtime));
     }
     let ending = if outcomes.iter().any(|outcome| matches!(outcome, Ok(Keep::Commit))) {
         // A commit that fails leaves the transaction open or not; what is on disk is not sure.
-        match statement(connection, "COMMIT").await {
+        match statement(connection, "COMMIT") {
             Ok(()) => Ok(()),
             Err(fault) => {
-                statement(connection, "ROLLBACK").await.ok();
+                statement(connection, "ROLLBACK").ok();
                 Err(StoreFault::Lost { detail: fault.to_string() })
             }
         }
     } else {
-        statement(connection, "ROLLBACK").await
+        statement(connection, "ROLLBACK")
     };
     for (job, outcome) in jobs.into_iter().zip(outcomes) {
         let told = match outcome {
@@ -112,30 +116,31 @@ async fn commit_together(connection: &mut SqliteConnection, mut jobs: Vec<Job>) 
 }
 
 /// Runs one piece; when it alone is in the transaction, the transaction is its savepoint.
-async fn in_savepoint(
-    connection: &mut SqliteConnection,
+fn in_savepoint(
+    connection: &mut Connection,
     work: &mut dyn Work,
     alone: bool,
+    runtime: &Handle,
 ) -> Result<Keep, StoreFault> {
     if !alone {
-        statement(connection, "SAVEPOINT piece").await?;
+        statement(connection, "SAVEPOINT piece")?;
     }
     let mut rows = SqliteRows(&mut *connection);
-    let outcome = match AssertUnwindSafe(work.run(&mut rows)).catch_unwind().await {
+    let outcome = match runtime.block_on(AssertUnwindSafe(work.run(&mut rows)).catch_unwind()) {
         Ok(outcome) => outcome,
         Err(_) => Err(StoreFault::Unavailable { detail: "the work broke off".into() }),
     };
     if !alone {
         if !matches!(outcome, Ok(Keep::Commit)) {
-            statement(connection, "ROLLBACK TO piece").await?;
+            statement(connection, "ROLLBACK TO piece")?;
         }
-        statement(connection, "RELEASE piece").await?;
+        statement(connection, "RELEASE piece")?;
     }
     outcome
 }
 
-async fn statement(connection: &mut SqliteConnection, sql: &'static str) -> Result<(), StoreFault> {
-    sqlx::query(sql).execute(&mut *connection).await.map(drop).map_err(super::fault)
+fn statement(connection: &Connection, sql: &'static str) -> Result<(), StoreFault> {
+    connection.prepare_cached(sql).and_then(|mut run| run.execute([])).map(drop).map_err(super::fault)
 }
 
 fn tell_all(jobs: Vec<Job>, outcome: &Result<(), StoreFault>) {

@@ -40,6 +40,9 @@ struct Cli {
     /// Only shows that every measurement runs; the figures mean nothing.
     #[arg(long)]
     smoke: bool,
+    /// Measures only this one, for a look at its profile: bare, openbao or tidegate.
+    #[arg(long, value_name = "WHO")]
+    only: Option<String>,
 }
 
 /// How much is measured.
@@ -51,14 +54,33 @@ struct Extent {
     warm: usize,
     starts: usize,
     smoke: bool,
+    only: Option<String>,
 }
 
 impl Extent {
     fn of(cli: &Cli) -> Self {
         if cli.smoke {
-            return Self { rounds: 1, counts: [2, 8], warm: 1, starts: 1, smoke: true };
+            return Self {
+                rounds: 1,
+                counts: [2, 8],
+                warm: 1,
+                starts: 1,
+                smoke: true,
+                only: cli.only.clone(),
+            };
         }
-        Self { rounds: 5, counts: [40, 160], warm: 8, starts: 5, smoke: cfg!(debug_assertions) }
+        Self {
+            rounds: 5,
+            counts: [40, 160],
+            warm: 8,
+            starts: 5,
+            smoke: cfg!(debug_assertions),
+            only: cli.only.clone(),
+        }
+    }
+
+    fn measures(&self, who: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == who)
     }
 
     fn people(&self) -> usize {
@@ -189,10 +211,16 @@ async fn everything(
         tell(&format!("round {round} of {}", extent.rounds));
         for (at_a_time, count) in CROWDS.into_iter().zip(extent.counts) {
             let turn = Turn { at_a_time, count, first };
-            take(&mut book, "bare", &bare, &turn).await?;
-            bare.clean().await?;
-            take(&mut book, "openbao", &bao, &turn).await?;
-            take(&mut book, "tidegate", &ours, &turn).await?;
+            if extent.measures("bare") {
+                take(&mut book, "bare", &bare, &turn).await?;
+                bare.clean().await?;
+            }
+            if extent.measures("openbao") {
+                take(&mut book, "openbao", &bao, &turn).await?;
+            }
+            if extent.measures("tidegate") {
+                take(&mut book, "tidegate", &ours, &turn).await?;
+            }
             first += count;
         }
     }
