@@ -196,7 +196,14 @@ impl Book {
         let observed = Observed { target_time: None, account: Some(Box::new(found)) };
         if !observed.is_closed() {
             for (n, (until, entitlements)) in duties(mark, &record.held, now).into_iter().enumerate() {
-                let Ok(access) = AccessId::parse(format!("mark-{id}-{n}")) else { continue };
+                let Ok(access) = AccessId::parse(format!("mark-{id}-{}-{n}", mark.draft.revision.0)) else {
+                    continue;
+                };
+                // What ended by this very mark stays ended: the sighting is an old one, or a backup of the
+                // target has brought the account back.
+                if self.tombstones.contains_key(&access) {
+                    continue;
+                }
                 // Held, not wanted: it keeps what it has until the mark's deadline and gets nothing back.
                 record.phase = Phase::Open;
                 record.accesses.insert(

@@ -2,7 +2,7 @@
 
 use journal::memory::Fate;
 use model::*;
-use rules::{Act, Answer, Input, Order, Report, Source};
+use rules::{Act, Answer, Input, Order, Report, Source, Standing};
 
 use crate::bench::{Bench, NEVER_GIVEN, START, account, done, id, marked, present, rights, seen, target};
 
@@ -204,6 +204,35 @@ fn an_unremembered_account_is_held_to_each_deadline_of_its_mark() {
     fresh.well(shrinking);
     let closing = fresh.pass(30 * 60);
     assert_eq!(closing[0].act.word(), "close");
+}
+
+#[test]
+fn an_unremembered_account_that_has_ended_is_not_held_by_the_same_mark_again() {
+    let known = overlap();
+    let record = known.book.account(account("ann")).unwrap().clone();
+    let mut draft = record.mark_draft(&ConnectorId::parse("bench").unwrap(), known.book.now());
+    let sighted = |draft: &mark::MarkDraft| {
+        let found = marked(present(&record.account, Login::Open, &record.held), draft.clone());
+        Input::Surveyed { integration: target(), sightings: vec![Sighting { found }], complete: true }
+    };
+    let mut fresh = Bench::new(Ownership::Owned, cleanup(0));
+    let held = fresh.input(sighted(&draft));
+    assert!(held.is_empty(), "until its deadlines: {held:?}");
+    let (incarnation, position) = (Incarnation::from_uuid(uuid::Uuid::from_u128(9)), Position(0));
+    let nothing = Standing { incarnation, position, accesses: vec![], confirmed: true };
+    let closing = fresh.input(Input::Standing(nothing));
+    assert_eq!(closing[0].act.word(), "close");
+    fresh.well(closing);
+    assert!(fresh.book.account(account("ann")).is_none(), "closed and deleted");
+    // A survey that began before that comes in, or a backup of the target brings the account back.
+    let again = fresh.input(sighted(&draft));
+    assert_eq!(again[0].act.word(), "close", "what has ended never lives again");
+    fresh.well(again);
+    // A later life of it, that yet another memory has lost, is held to its own deadlines.
+    draft.revision = draft.revision.next();
+    let held = fresh.input(sighted(&draft));
+    assert!(held.is_empty(), "{held:?}");
+    assert_eq!(fresh.book.account(account("ann")).unwrap().accesses.len(), 2);
 }
 
 fn bench_without_memory() -> Bench {
