@@ -481,3 +481,6 @@ fn settled(access: &Access, never_begun: bool, now: Timestamp) -> Option<AccessS
         | AccessState::Canceled { .. } => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

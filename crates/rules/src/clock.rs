@@ -178,3 +178,6 @@ impl Clock {
         self.ahead_ms(self.control_plane)
     }
 }
+
+#[cfg(test)]
+mod tests;

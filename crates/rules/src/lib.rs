@@ -12,6 +12,8 @@
 pub mod account;
 pub mod action;
 pub mod answer;
+#[cfg(test)]
+mod bench;
 pub mod book;
 pub mod clock;
 pub mod effects;

@@ -68,9 +68,11 @@ pub fn plan(record: &AccountRecord, around: Surroundings, now: Timestamp) -> Pla
     let living = record.living(now).next().is_some();
     match record.phase {
         Phase::Closing => Plan::Do(Class::Closing, Deed::Close),
+        Phase::Absent | Phase::Opening | Phase::Suspended | Phase::Deleting if ending => {
+            Plan::Do(Class::Closing, Deed::Close)
+        }
         // What was begun is undone, and what an interruption left behind is seen gone.
         Phase::Opening if !granting(record, now) => Plan::Do(Class::Closing, Deed::Close),
-        Phase::Absent | Phase::Suspended | Phase::Deleting if ending => Plan::Do(Class::Closing, Deed::Close),
         Phase::Opening => opening(record, around, now),
         Phase::Open if !living => Plan::Do(Class::Closing, Deed::Close),
         Phase::Open => open(record, around, ending, now),
@@ -200,3 +202,6 @@ fn next_time(record: &AccountRecord, now: Timestamp) -> Option<Timestamp> {
     }
     times.into_iter().filter(|at| *at > now).min()
 }
+
+#[cfg(test)]
+mod tests;
