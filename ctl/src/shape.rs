@@ -55,6 +55,34 @@ pub(crate) struct Person {
     pub(crate) email: String,
 }
 
+/// What a connected agent can guard.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Driver {
+    pub(crate) connector: String,
+    pub(crate) kind: String,
+    pub(crate) manifest: Manifest,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Manifest {
+    #[serde(default)]
+    pub(crate) fields: Vec<Field>,
+    #[serde(default)]
+    pub(crate) secret_keys: Vec<Field>,
+}
+
+/// A setting, or a part of the secret.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Field {
+    pub(crate) key: String,
+    #[serde(default)]
+    pub(crate) required: bool,
+    #[serde(default)]
+    pub(crate) default: Option<String>,
+    #[serde(default)]
+    pub(crate) help: String,
+}
+
 /// A request and the access that it becomes.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Request {

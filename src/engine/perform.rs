@@ -118,13 +118,11 @@ impl Performer {
         let work = move || -> Result<Answer, Failure> {
             let clear = credential::generate()?;
             let verifier = driver.verifier(&clear)?;
+            let mut key_before = None;
             let sealed = match access {
                 Some(access) => {
                     match me.targets.shop.identity.pin(&grantee, &key, now) {
-                        Ok(Meeting::Changed { before }) => tracing::warn!(
-                            %grantee, before = %before.key.0, now = %key.0,
-                            "The grantee's key is another than before: make sure that it is theirs"
-                        ),
+                        Ok(Meeting::Changed { before }) => key_before = Some(before.key),
                         Ok(Meeting::First | Meeting::Same) => {}
                         Err(fault) => tracing::warn!(%fault, "The grantee's key could not be pinned"),
                     }
@@ -137,7 +135,7 @@ impl Performer {
             if verifier.is_none() {
                 me.clear.lock().unwrap_or_else(PoisonError::into_inner).insert(account, (generation, clear));
             }
-            Ok(Answer::Minted { sealed, verifier })
+            Ok(Answer::Minted { sealed, verifier, key_before })
         };
         let done = tokio::task::spawn_blocking(work).await;
         done.unwrap_or_else(|fault| Err(Failure::not_done(Code::DRIVER_FAULT, fault.to_string())))

@@ -98,7 +98,7 @@ pub fn offer_faults(offer: &Offer, catalogue: Option<&Catalogue>) -> Vec<Fault> 
         faults.push(Fault::new(
             "secret",
             "it is not a reference",
-            "name where the secret is, for example `env:TIDEGATE_SECRET_DB`, `file:db.json#password`",
+            "name where the secret is, for example `env://SHOP_DB`, `file://postgres/admin.json`",
         ));
     }
     let Policy { credentials_rotation_period_in_days: rotation, credentials_cleanup_period_in_days: cleanup } =
@@ -123,7 +123,7 @@ pub fn offer_faults(offer: &Offer, catalogue: Option<&Catalogue>) -> Vec<Fault> 
             faults.push(Fault::new(
                 format!("settings.{key}"),
                 format!("the driver `{}` has no such setting", offer.integration.kind),
-                "see `tidegatectl integrations drivers` for those it has",
+                "`tidegatectl integrations drivers` shows those that it has",
             ));
         }
         for (key, _) in catalogue.settings.iter().filter(|(_, required)| **required) {
@@ -141,7 +141,7 @@ pub fn offer_faults(offer: &Offer, catalogue: Option<&Catalogue>) -> Vec<Fault> 
 
 /// A reference has a scheme and says something after it; whether it can be read is for the agent to say.
 fn is_reference(text: &str) -> bool {
-    let Some((scheme, rest)) = text.split_once(':') else { return false };
+    let Some((scheme, rest)) = text.split_once("://") else { return false };
     let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '+';
     !scheme.is_empty()
         && scheme.chars().all(word)

@@ -137,6 +137,8 @@ codes! {
     CLOCK_UNTRUSTED = "clock_untrusted";
     /// No opening now: the journal is an old copy and is being reconciled.
     RECONCILING = "reconciling";
+    /// A grantee came with another key than before.
+    GRANTEE_KEY_CHANGED = "grantee_key_changed";
     /// A local policy forbids it.
     GUARDRAIL_REFUSED = "guardrail_refused";
     /// The order cannot be read.

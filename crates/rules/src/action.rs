@@ -107,6 +107,8 @@ pub enum Answer {
     Minted {
         sealed: Option<SealedCredential>,
         verifier: Option<Verifier>,
+        /// The key that the grantee had before, when the present one is another.
+        key_before: Option<GranteeKey>,
     },
     /// Opened, converged or rotated, and read back. A convergence that could do only a part says why, and
     /// is read back all the same: what was to be taken away may well be gone.

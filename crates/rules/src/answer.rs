@@ -5,8 +5,8 @@ mod seeing;
 
 use model::observed::Present;
 use model::{
-    AccessId, AccessState, Certainty, Code, Deed, EndReason, Failure, Login, MarkState, Observed, Phase,
-    Policy, Residual, Span, Timestamp, Verdict,
+    AccessId, AccessState, Certainty, Code, Deed, EndReason, Failure, GranteeKey, Login, MarkState, Observed,
+    Phase, Policy, Residual, Span, Timestamp, Verdict,
 };
 
 use crate::account::{AccountRecord, Credential};
@@ -45,7 +45,10 @@ pub fn take(
 ) -> Outcome {
     record.intent = None;
     match (act, answer) {
-        (Act::Mint { generation, .. }, Answer::Minted { sealed, verifier }) => {
+        (Act::Mint { generation, .. }, Answer::Minted { sealed, verifier, key_before }) => {
+            if let Some(before) = key_before {
+                key_changed(record, &before, now, effects);
+            }
             record.generation = *generation;
             record.credential =
                 Some(Credential { generation: *generation, sealed, verifier, set: false, lines: vec![] });
@@ -80,6 +83,15 @@ pub fn take(
             failed(record, act, failure, now, effects)
         }
     }
+}
+
+/// Tells a person that a grantee came with another key.
+fn key_changed(record: &AccountRecord, before: &GranteeKey, now: Timestamp, effects: &mut Effects) {
+    let detail = format!(
+        "grantee {} came with the key {} where {} was pinned: ask them whether it is theirs",
+        record.account.grantee, record.key.0, before.0
+    );
+    effects.alarm(Some(&record.account.integration), Code::GRANTEE_KEY_CHANGED, detail, now);
 }
 
 /// Takes how a borrowed account stands before anything is added to it.

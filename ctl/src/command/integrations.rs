@@ -10,7 +10,7 @@ use crate::api::{Call, read};
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::print::Table;
-use crate::shape::Integration;
+use crate::shape::{Driver, Integration};
 
 mod apply;
 
@@ -19,6 +19,7 @@ Examples:
   tidegatectl integrations apply -f shop-db.yaml
   tidegatectl integrations list
   tidegatectl integrations show shop-db
+  tidegatectl integrations drivers postgres
 
 A file for apply holds one or more of these, as YAML documents, a YAML list, or JSON:
   id: shop-db
@@ -63,6 +64,11 @@ enum Verb {
     },
     /// Show an integration and what the last check found
     Show { id: IntegrationId },
+    /// Show the kinds of targets that the connected agents can guard, and the settings of each
+    Drivers {
+        /// Only this kind
+        kind: Option<String>,
+    },
 }
 
 pub(crate) async fn run(args: Args, desk: &Desk<'_>) -> Result<Exit, Fault> {
@@ -70,6 +76,7 @@ pub(crate) async fn run(args: Args, desk: &Desk<'_>) -> Result<Exit, Fault> {
         Verb::Apply { file } => apply::run(&file, desk).await,
         Verb::List { retired, paging } => list(desk, retired, &paging).await,
         Verb::Show { id } => show(desk, &id).await,
+        Verb::Drivers { kind } => drivers(desk, kind.as_deref()).await,
     }
 }
 
@@ -97,6 +104,36 @@ async fn list(desk: &Desk<'_>, retired: bool, paging: &Paging) -> Result<Exit, F
         text.table(&table);
     })?;
     Paging::note(desk.printer, more);
+    Ok(Exit::Ok)
+}
+
+async fn drivers(desk: &Desk<'_>, kind: Option<&str>) -> Result<Exit, Fault> {
+    let (api, _) = desk.api()?;
+    let what = "list drivers";
+    let mut answer = api.call(Call::get(&["drivers"], what)).await?;
+    if let (Some(kind), Some(items)) = (kind, answer.as_array_mut()) {
+        items.retain(|item| item.get("kind").and_then(Value::as_str) == Some(kind));
+    }
+    let found: Vec<Driver> = read(answer.clone(), what)?;
+    desk.printer.answer(&answer, |text| {
+        let mut table = Table::new(&["KIND", "CONNECTOR", "SETTING", "REQUIRED", "DEFAULT", "HELP"]);
+        for driver in &found {
+            let settings = driver.manifest.fields.iter().map(|field| (field.key.clone(), field));
+            let secret = driver.manifest.secret_keys.iter();
+            let secret = secret.map(|field| (format!("(in the secret) {}", field.key), field));
+            for (name, field) in settings.chain(secret) {
+                table.row([
+                    driver.kind.clone(),
+                    driver.connector.clone(),
+                    name,
+                    if field.required { "yes".into() } else { String::new() },
+                    field.default.clone().unwrap_or_default(),
+                    field.help.clone(),
+                ]);
+            }
+        }
+        text.table(&table);
+    })?;
     Ok(Exit::Ok)
 }
 

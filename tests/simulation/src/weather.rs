@@ -48,7 +48,7 @@ impl World {
                 ciphertext: serial.to_string(),
             });
             let verifier = self.takes_verifier.then(|| Verifier(serial.to_string()));
-            let answer = Answer::Minted { sealed, verifier };
+            let answer = Answer::Minted { sealed, verifier, key_before: None };
             let at = self.now + self.rng.between(1, 5);
             self.at(at, Event::Minted { life, account: action.account, ticket: action.ticket, answer });
             return;

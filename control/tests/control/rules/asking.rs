@@ -19,7 +19,7 @@ fn offer() -> Offer {
             revision: Revision(1),
             kind: DriverKind("postgres".into()),
             settings: [("host".into(), "db".into())].into(),
-            secret: SecretReference("file:db.json#password".into()),
+            secret: SecretReference("file://db.json#password".into()),
             policy: Policy::default(),
             lifecycle: Lifecycle::Live,
         },

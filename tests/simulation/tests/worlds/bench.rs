@@ -273,6 +273,7 @@ pub(crate) fn done(act: &Act) -> Answer {
                 ciphertext: generation.0.to_string(),
             }),
             verifier: Some(Verifier(generation.0.to_string())),
+            key_before: None,
         },
         Act::Open { account, wanted, .. } | Act::Converge { account, wanted, .. } => Answer::Done {
             observed: seen(present(account, Login::Open, wanted)),

@@ -40,6 +40,17 @@ fn opens_by_mint_and_open_and_joins_by_converge_alone() {
 }
 
 #[test]
+fn another_key_than_before_is_told_once_and_the_access_opens() {
+    let mut bench = bench();
+    let mint = bench.put("a", "ann", &["orders"], 30);
+    let Answer::Minted { sealed, verifier, .. } = done(&mint[0].act) else { panic!("{mint:?}") };
+    let key_before = Some(GranteeKey("an earlier key".into()));
+    let open = bench.answer(&mint[0], Answer::Minted { sealed, verifier, key_before });
+    bench.well(open);
+    assert_eq!((bench.state("a"), bench.alarms(&Code::GRANTEE_KEY_CHANGED)), ("active", 1));
+}
+
+#[test]
 fn late_other_and_repeated_answers_change_nothing() {
     let mut bench = bench();
     let mint = bench.put("a", "ann", &["orders"], 30);
