@@ -15,6 +15,7 @@ mod standing;
 mod start;
 mod step;
 mod survey;
+mod tally;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,7 +36,8 @@ use crate::order::{Grantee, NumberedOrder, Standing};
 pub use lanes::{Lanes, SLOTS};
 pub use restore::RestoreFault;
 pub use step::{Pending, Step};
-pub use views::{Counts, Standstill};
+pub use tally::{Counts, LaneView, Tally};
+pub use views::Standstill;
 
 /// What the rules ask of the office: names and signatures. Both are pure: the same question gets the same
 /// answer.
@@ -77,6 +79,9 @@ pub struct IntegrationRecord {
     pub integration: Integration,
     #[serde(default)]
     pub paused: bool,
+    /// An operator on the spot stopped opening; only an operator on the spot allows it again.
+    #[serde(default)]
+    pub paused_here: bool,
     /// The target's identity when it was first seen.
     #[serde(default)]
     pub target: Option<TargetIdentity>,
@@ -114,6 +119,8 @@ pub struct Meta {
     pub control_plane: Option<Incarnation>,
     pub policy: Policy,
     pub paused: bool,
+    /// An operator on the spot stopped opening; only an operator on the spot allows it again.
+    pub paused_here: bool,
     /// This journal is an old copy: nothing opens until the control plane's standing and a survey agree.
     pub reconciling: bool,
     pub clock: Persisted,
@@ -158,6 +165,11 @@ pub enum Input {
     BreakGlass {
         access: Option<AccessId>,
         integration: Option<IntegrationId>,
+    },
+    /// An operator on the spot stops opening, or allows it again, on one integration or on all.
+    PausedHere {
+        integration: Option<IntegrationId>,
+        paused: bool,
     },
     /// Only closing from now on (`Some`), or everything again (`None`).
     CloseOnly(Option<String>),
@@ -217,6 +229,7 @@ impl Book {
             }
             Input::JournalIsOld => self.reconcile(now),
             Input::BreakGlass { access, integration } => self.break_glass(access, integration, now),
+            Input::PausedHere { integration, paused } => self.pause_here(integration, paused, now),
             Input::CloseOnly(reason) => {
                 self.close_only = reason;
                 self.reconsider_all(now);

@@ -13,6 +13,15 @@ use crate::effects::Effects;
 use crate::ladder::Climb;
 use crate::report::Report;
 
+impl IntegrationRecord {
+    /// Who resumes has looked: the target that answers is the one that is meant.
+    fn resumed_on_what_answers(&mut self, paused: bool) {
+        if !paused && let Some(other) = self.replaced.take() {
+            self.target = Some(other);
+        }
+    }
+}
+
 impl Book {
     pub(super) fn take_identity(
         &mut self,
@@ -115,6 +124,7 @@ impl Book {
                 self.put_integration(IntegrationRecord {
                     integration,
                     paused: false,
+                    paused_here: false,
                     target: None,
                     replaced: None,
                     surveyed: false,
@@ -205,9 +215,7 @@ impl Book {
             Some(id) => match self.edit_integration(&id) {
                 Some(record) => {
                     record.paused = paused;
-                    if !paused && let Some(other) = record.replaced.take() {
-                        record.target = Some(other);
-                    }
+                    record.resumed_on_what_answers(paused);
                     self.reconsider_integration(&id, now);
                 }
                 None => {
@@ -217,5 +225,25 @@ impl Book {
             },
         }
         Ok(())
+    }
+
+    /// An operator's own pause stands beside the control plane's: each lifts only its own.
+    pub(super) fn pause_here(&mut self, integration: Option<IntegrationId>, paused: bool, now: Timestamp) {
+        let Some(id) = integration else {
+            if self.meta.paused_here != paused {
+                self.edit_meta().paused_here = paused;
+                self.reconsider_all(now);
+            }
+            return;
+        };
+        let Some(found) = self.integrations.get(&id) else { return };
+        if found.paused_here == paused && (paused || found.replaced.is_none()) {
+            return;
+        }
+        if let Some(record) = self.edit_integration(&id) {
+            record.paused_here = paused;
+            record.resumed_on_what_answers(paused);
+        }
+        self.reconsider_integration(&id, now);
     }
 }

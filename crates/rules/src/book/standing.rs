@@ -3,7 +3,7 @@
 
 use model::{AccessId, AccessState, Code, EndReason, Timestamp};
 
-use super::{Book, Counts};
+use super::Book;
 use crate::effects::Effects;
 use crate::order::Standing;
 
@@ -127,32 +127,5 @@ impl Book {
                 self.retire_if_empty(&id, now);
             }
         }
-    }
-
-    /// Returns how many accesses and accounts stand where.
-    pub fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        let now = self.now();
-        for record in self.accounts.values() {
-            counts.accounts += 1;
-            for access in record.accesses.values() {
-                match access.state {
-                    AccessState::Active { .. } => counts.active += 1,
-                    AccessState::Accepted { .. } | AccessState::Granting { .. } => counts.opening += 1,
-                    AccessState::Interrupted { .. } => counts.interrupted += 1,
-                    AccessState::Ending { .. } => {
-                        counts.ending += 1;
-                        if access.until < now {
-                            counts.overdue += 1;
-                        }
-                    }
-                    AccessState::Ended { .. }
-                    | AccessState::Refused { .. }
-                    | AccessState::Failed { .. }
-                    | AccessState::Canceled { .. } => {}
-                }
-            }
-        }
-        counts
     }
 }

@@ -23,10 +23,12 @@ impl Book {
         let integration = self.integrations.get(&record.account.integration);
         self.close_only.is_none()
             && !self.meta.paused
+            && !self.meta.paused_here
             && self.remembers_all()
             && self.clock.may_open().is_ok()
             && integration.is_some_and(|found| {
                 !found.paused
+                    && !found.paused_here
                     && !found.retired
                     && found.replaced.is_none()
                     && found.integration.lifecycle == model::Lifecycle::Live

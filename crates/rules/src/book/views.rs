@@ -1,21 +1,9 @@
 //! What others may see of the book, without changing it.
 
-use model::{AccountId, Code, IntegrationId, Phase, Position, Timestamp};
+use model::{AccountId, Code, IntegrationId, Phase, Position};
 
 use super::{Book, IntegrationRecord, Meta};
 use crate::account::AccountRecord;
-
-/// How many stand where.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Counts {
-    pub accounts: u64,
-    pub opening: u64,
-    pub active: u64,
-    pub interrupted: u64,
-    pub ending: u64,
-    /// Being ended and past their deadline.
-    pub overdue: u64,
-}
 
 /// Why nothing opens now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,27 +71,6 @@ impl Book {
         self.last_report
     }
 
-    /// Returns the number of calls under way.
-    pub fn in_flight(&self) -> usize {
-        self.lanes.flights.len()
-    }
-
-    /// Returns whether a target's breaker holds calls back.
-    pub fn breaker_open(&self, integration: &IntegrationId) -> bool {
-        self.lanes.lanes.get(integration).is_some_and(|lane| lane.breaker.is_open())
-    }
-
-    /// Returns how many accounts of a target wait for a slot.
-    pub fn queued(&self, integration: &IntegrationId) -> usize {
-        self.lanes.lanes.get(integration).map_or(0, |lane| lane.ready.len())
-    }
-
-    /// Returns the next deadline of anything that lives.
-    pub fn next_deadline(&self) -> Option<Timestamp> {
-        let now = self.now();
-        self.accounts.values().flat_map(|record| record.living(now)).map(|access| access.until).min()
-    }
-
     /// Returns why nothing opens now; `None` when opening is allowed.
     pub fn standstill(&self) -> Option<Standstill> {
         let still = |code, detail: &str| Some(Standstill { code, detail: detail.into() });
@@ -123,7 +90,13 @@ impl Book {
             return still(code, "the clocks of this machine and of the control plane disagree");
         }
         if self.meta.paused {
-            return still(Code::PAUSED, "opening is paused");
+            return still(Code::PAUSED, "opening is paused by the control plane's order");
+        }
+        if self.meta.paused_here {
+            return still(
+                Code::PAUSED,
+                "opening is paused by an operator beside the agent: `tidegate resume` allows it again",
+            );
         }
         None
     }
