@@ -9,7 +9,6 @@ use journal::Journal;
 use journal::JournalFault;
 use journal::identity::{IdentityFault, IdentityStore};
 use journal::sqlite::{Sqlite, SqliteOptions};
-use metrics_exporter_prometheus::PrometheusHandle;
 use model::{ConnectorId, InstanceId};
 use secrets::cache::Cache;
 use secrets::file::DirectoryFault;
@@ -26,7 +25,10 @@ use crate::engine::{Engine, EngineFault, Parts};
 use crate::link::{Link, public_keys};
 use crate::office::Office;
 use crate::shutdown::Shutdown;
+use crate::socket::Socket;
+use crate::socket::clerk::Clerk;
 use crate::stores;
+use crate::telemetry::Telemetry;
 
 /// Messages that wait for the engine; whoever sends more waits.
 const MESSAGES: usize = 1024;
@@ -34,6 +36,8 @@ const MESSAGES: usize = 1024;
 const NEWS: usize = 64;
 /// A worker that ended by itself is begun again after this long.
 const PAUSE: Duration = Duration::from_secs(1);
+/// A local socket that could not be had is tried again after this long: without it the agent still closes.
+const SOCKET_PAUSE: Duration = Duration::from_secs(30);
 
 /// Why the agent cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +75,7 @@ impl From<EngineFault> for AppFault {
 pub async fn run(
     config: Config,
     environment: BTreeMap<String, String>,
-    metrics: PrometheusHandle,
+    telemetry: Telemetry,
     shutdown: Shutdown,
 ) -> Result<(), AppFault> {
     crate::measures::describe();
@@ -142,11 +146,28 @@ pub async fn run(
         desk,
         news: Arc::new(tokio::sync::Mutex::new(news)),
         journal,
-        clock,
+        clock: Arc::clone(&clock),
         stands,
     });
-    let admin = Admin::bind(config.admin_listen, readiness, metrics)?;
-    tracing::info!(connector = %config.connector, admin = %admin.address(), version = env!("CARGO_PKG_VERSION"), "Agent started");
+    let clerk = Clerk {
+        connector: config.connector.clone(),
+        instance,
+        started,
+        clock,
+        desk: Desk { messages: messages.clone(), published: published.clone() },
+        readiness: readiness.clone(),
+        telemetry: telemetry.clone(),
+    };
+    let socket =
+        Arc::new(Socket { own_folder: config.socket_is_default(), path: config.admin_socket.clone(), clerk });
+    let admin = Admin::bind(config.admin_listen, readiness, telemetry.metrics())?;
+    tracing::info!(
+        connector = %config.connector,
+        admin = %admin.address(),
+        socket = %config.admin_socket.display(),
+        version = env!("CARGO_PKG_VERSION"),
+        "Agent started"
+    );
 
     let mut crew = Crew::new();
     let mut engine = Some(engine);
@@ -174,6 +195,14 @@ pub async fn run(
         move |stop| {
             let admin = admin.clone();
             async move { admin.serve(stop).await.map_err(Into::into) }
+        },
+    );
+
+    crew.hire(
+        Worker { name: "socket", stage: Stage::Admin, on_exit: OnExit::Restart { pause: SOCKET_PAUSE } },
+        move |stop| {
+            let socket = Arc::clone(&socket);
+            async move { socket.serve(stop).await.map_err(Into::into) }
         },
     );
 

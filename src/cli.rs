@@ -18,6 +18,7 @@ mod print;
 mod receipts;
 mod run;
 mod shared;
+mod status;
 mod version;
 
 use std::collections::BTreeMap;
@@ -41,6 +42,7 @@ Examples:
   tidegate config check
   tidegate check
   tidegate run
+  tidegate status
   tidegate health --quiet && echo ready";
 
 /// Opens access for a while, closes it by itself, and proves it: the agent beside the systems it guards.
@@ -93,6 +95,7 @@ enum Command {
     Bindings(bindings::Args),
     Journal(journal::Args),
     Receipts(receipts::Args),
+    Status(status::Args),
     Health(health::Args),
     Version(version::Args),
     Completions(completions::Args),
@@ -125,6 +128,7 @@ pub fn main() -> ExitCode {
         Command::Bindings(args) => bindings::run(&args, &context),
         Command::Journal(args) => journal::run(&args, &context),
         Command::Receipts(args) => receipts::run(&args, &context),
+        Command::Status(args) => status::run(&args, &context),
         Command::Health(args) => health::run(&args, &context),
         Command::Version(args) => version::run(&args, &context),
         Command::Completions(args) => completions::run(&args, &context),

@@ -122,6 +122,8 @@ pub struct Config {
     pub secrets: Secrets,
     /// Where the admin endpoints are.
     pub admin_listen: SocketAddr,
+    /// Where the agent's own commands reach it.
+    pub admin_socket: PathBuf,
     pub log: Log,
     /// How long an ordered stop may take.
     pub shutdown_grace: Duration,
@@ -181,7 +183,20 @@ pub struct Engine {
     pub survey_every: Span,
 }
 
+impl Journal {
+    /// Returns where the local socket is unless the configuration says otherwise: beside what the agent can
+    /// surely write to.
+    pub fn default_socket(&self) -> PathBuf {
+        self.dir.join("admin").join("agent.sock")
+    }
+}
+
 impl Config {
+    /// Returns true when the local socket is where it is by default.
+    pub fn socket_is_default(&self) -> bool {
+        self.admin_socket == self.journal.default_socket()
+    }
+
     /// Reads and checks a configuration.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! out only after its intent is on disk, except closing while the journal cannot be written; what is not
 //! written is undone in memory; a journal that did not answer is read again before it is believed.
 
+pub(crate) mod asked;
 mod perform;
 pub(crate) mod published;
 pub(crate) mod reads;
@@ -17,8 +18,8 @@ use std::time::Duration;
 
 use journal::identity::IdentityStore;
 use journal::{Journal, JournalFault};
-use model::{ConnectorId, Incarnation, Integration, IntegrationId, Span, Timestamp};
-use rules::book::{Counts, RestoreFault};
+use model::{ConnectorId, Incarnation, Integration, IntegrationId, Position, Span, Timestamp};
+use rules::book::{RestoreFault, Tally};
 use rules::{Action, Book, Input, Order, Source};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -28,9 +29,11 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::office::Office;
+use crate::status::Health;
+use asked::Asked;
 use perform::{Flight, Performed, Performer};
 use published::{Message, Published};
-use reads::{News, Reading, Sightings};
+use reads::{News, Read, Reading, Sightings};
 use targets::Targets;
 
 /// At most this many messages go into one batch.
@@ -78,7 +81,7 @@ pub(crate) struct Engine {
     calls: JoinSet<Performed>,
     /// Whose the calls under way are, for those that break off.
     flights: BTreeMap<Id, Flight>,
-    reads: JoinSet<(IntegrationId, Reading)>,
+    reads: JoinSet<Read>,
     reading: BTreeSet<(IntegrationId, Reading)>,
     messages: mpsc::Receiver<Message>,
     seen: (mpsc::Sender<Sightings>, mpsc::Receiver<Sightings>),
@@ -96,6 +99,14 @@ pub(crate) struct Engine {
     cleared: BTreeSet<IntegrationId>,
     /// When accesses were counted last.
     counted: Timestamp,
+    /// Something may have changed since.
+    uncounted: bool,
+    /// The control plane has committed reports through here.
+    committed: Position,
+    /// How each target was when it was last looked at.
+    health: BTreeMap<IntegrationId, Health>,
+    /// Questions of operators that wait for the next batch to be on disk.
+    asked: Vec<Asked>,
 }
 
 impl Engine {
@@ -107,7 +118,7 @@ impl Engine {
         parts: Parts,
         messages: mpsc::Receiver<Message>,
     ) -> Result<(Self, watch::Receiver<Published>), EngineFault> {
-        let (book, incarnation) = load(&parts).await?;
+        let (book, incarnation, committed) = load(&parts).await?;
         let (shown, published) = watch::channel(show(&book, incarnation, true, None));
         let performer = Arc::new(Performer::new(Arc::clone(&parts.targets)));
         let engine = Self {
@@ -129,6 +140,10 @@ impl Engine {
             signature: 0,
             cleared: BTreeSet::new(),
             counted: Timestamp::ZERO,
+            uncounted: false,
+            committed,
+            health: BTreeMap::new(),
+            asked: vec![],
             parts,
         };
         Ok((engine, published))
@@ -162,8 +177,8 @@ impl Engine {
                 }
                 Some(sightings) = self.seen.1.recv() => self.saw(sightings),
                 Some(done) = self.reads.join_next() => {
-                    if let Ok(key) = done {
-                        self.reading.remove(&key);
+                    if let Ok(read) = done {
+                        self.read(read);
                     }
                 }
                 _ = probe.tick(), if !self.journal_works => self.try_journal().await,
@@ -173,6 +188,7 @@ impl Engine {
                 }
             }
             self.settle().await?;
+            self.answer_asked();
         }
         self.stop().await
     }
@@ -182,7 +198,8 @@ impl Engine {
         let now = self.book.now();
         let of_book = self.book.poll_timeout();
         let of_reads = self.due.values().min().copied();
-        let next = of_book.into_iter().chain(of_reads).min();
+        let to_count = self.uncounted.then(|| self.counted.plus(COUNT_EVERY));
+        let next = of_book.into_iter().chain(of_reads).chain(to_count).min();
         let wait = next.map_or(LONGEST_SLEEP, |at| at.since(now).min(LONGEST_SLEEP));
         wait.max(Span::from_millis(1)).as_std()
     }
@@ -205,7 +222,10 @@ impl Engine {
                 self.book.refuse_order(ordered, model::Code::ORDER_MALFORMED, detail, reading);
             }
             Message::Standing(standing) => self.book.handle(Input::Standing(standing), reading),
-            Message::Committed { through } => self.book.handle(Input::ReportsCommitted { through }, reading),
+            Message::Committed { through } => {
+                self.committed = self.committed.max(through);
+                self.book.handle(Input::ReportsCommitted { through }, reading);
+            }
             Message::Heard { source, said } => self.book.handle(Input::Heard { source, said }, reading),
             Message::JournalIsCurrent => self.book.handle(Input::JournalIsCurrent, reading),
             Message::JournalIsOld(done) => {
@@ -215,6 +235,7 @@ impl Engine {
                 }
             }
             Message::CloseOnly(reason) => self.book.handle(Input::CloseOnly(Some(reason)), reading),
+            Message::Asked(asked) => self.asked(asked, reading),
         }
         Ok(())
     }
@@ -241,6 +262,14 @@ impl Engine {
         }
         let Performed { account, ticket, answer, .. } = done;
         self.book.handle(Input::Answered { account, ticket, answer }, reading);
+    }
+
+    fn read(&mut self, read: Read) {
+        let Read { integration, reading, health } = read;
+        if let Some(outcome) = health {
+            self.health.insert(integration.clone(), Health::of(&outcome, self.parts.clock.wall()));
+        }
+        self.reading.remove(&(integration, reading));
     }
 
     fn saw(&mut self, sightings: Sightings) {
@@ -306,8 +335,10 @@ fn reading_of(order: &Order) -> Option<(IntegrationId, Reading)> {
     }
 }
 
-async fn load(parts: &Parts) -> Result<(Book, Incarnation), EngineFault> {
+async fn load(parts: &Parts) -> Result<(Book, Incarnation, Position), EngineFault> {
     let loaded = parts.journal.load().await?;
+    let waiting = parts.journal.reports(Position(0), 1).await?;
+    let committed = waiting.first().map_or(loaded.last_report, |first| Position(first.position.0 - 1));
     let rows = loaded.rows.iter().map(|row| (row.table, row.key.as_str(), row.body.as_str()));
     let reading = parts.clock.read();
     // Tickets of one life must not be those of another.
@@ -320,24 +351,27 @@ async fn load(parts: &Parts) -> Result<(Book, Incarnation), EngineFault> {
         first_ticket,
         reading,
     )?;
-    Ok((book, loaded.incarnation))
+    Ok((book, loaded.incarnation, committed))
 }
 
 fn show(
     book: &Book,
     journal: Incarnation,
     journal_works: bool,
-    counted: Option<(Counts, Option<Timestamp>)>,
+    counted: Option<(Arc<BTreeMap<IntegrationId, Tally>>, Tally)>,
 ) -> Published {
-    let (counts, next_deadline) = counted.unwrap_or_else(|| (book.counts(), book.next_deadline()));
+    let (tallies, total) = counted.unwrap_or_else(|| {
+        let tallies = book.tallies();
+        let total = Tally::sum(tallies.values());
+        (Arc::new(tallies), total)
+    });
     Published {
         journal,
         last_report: book.last_report(),
         cursors: Arc::new(book.meta().cursors.clone()),
-        counts,
-        queue: book.integrations().map(|record| book.queued(&record.integration.id)).sum(),
+        tallies,
+        total,
         effective: book.now(),
-        next_deadline,
         standstill: book.standstill(),
         lapses: 0,
         journal_works,

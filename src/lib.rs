@@ -16,5 +16,7 @@ mod link;
 mod measures;
 mod office;
 pub mod shutdown;
+pub mod socket;
+pub mod status;
 pub mod stores;
 pub mod telemetry;

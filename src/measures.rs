@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rules::book::Counts;
+use rules::book::Tally;
 
 /// Registers every measure with its unit and meaning.
 pub(crate) fn describe() {
@@ -43,7 +43,9 @@ pub(crate) fn appended(took: Duration) {
 
 /// How accesses and accounts stand.
 #[expect(clippy::cast_precision_loss, reason = "gauges are floating-point; counts stay far below 2^52")]
-pub(crate) fn standing(counts: Counts, queue: usize, can_open: bool) {
+pub(crate) fn standing(total: &Tally, can_open: bool) {
+    let (counts, lane) = (total.counts, total.lane);
+    let queue = lane.closing + lane.opening + lane.housekeeping;
     let states = [
         ("opening", counts.opening),
         ("active", counts.active),

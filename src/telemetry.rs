@@ -5,6 +5,7 @@
 //! are kept in memory for `/metrics`. Which events and metrics there are is for those who have them.
 
 use std::io::{self, IsTerminal as _};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::Level;
@@ -39,6 +40,7 @@ pub enum TelemetryFault {
 #[derive(Clone)]
 pub struct Telemetry {
     filter: reload::Handle<Targets, Registry>,
+    level: Arc<Mutex<Level>>,
     metrics: PrometheusHandle,
 }
 
@@ -48,7 +50,22 @@ impl Telemetry {
     /// # Errors
     /// When logging has ended.
     pub fn set_level(&self, level: Level) -> Result<(), TelemetryFault> {
-        self.filter.reload(filter(level)).map_err(TelemetryFault::Level)
+        self.filter.reload(filter(level)).map_err(TelemetryFault::Level)?;
+        *self.level.lock().unwrap_or_else(PoisonError::into_inner) = level;
+        Ok(())
+    }
+
+    /// Returns the present level.
+    pub fn level(&self) -> Level {
+        *self.level.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Handles of nothing, for tests.
+    #[cfg(test)]
+    pub(crate) fn mute() -> Self {
+        let (_, handle) = reload::Layer::new(filter(Level::INFO));
+        let metrics = PrometheusBuilder::new().build_recorder().handle();
+        Self { filter: handle, level: Arc::new(Mutex::new(Level::INFO)), metrics }
     }
 
     /// Returns the metrics.
@@ -70,7 +87,8 @@ pub fn start(log: Log) -> Result<Telemetry, TelemetryFault> {
         let message = panic.payload_as_str().unwrap_or("no message");
         tracing::error!(place, message, "A part of the agent panicked; this is a fault of the program");
     }));
-    Ok(Telemetry { filter: handle, metrics: recorder().map_err(TelemetryFault::Metrics)? })
+    let metrics = recorder().map_err(TelemetryFault::Metrics)?;
+    Ok(Telemetry { filter: handle, level: Arc::new(Mutex::new(log.level)), metrics })
 }
 
 fn recorder() -> Result<PrometheusHandle, BuildError> {
@@ -107,7 +125,6 @@ where
 mod tests {
     use super::*;
     use std::io::Write;
-    use std::sync::{Arc, Mutex};
 
     #[derive(Clone, Default)]
     struct Page(Arc<Mutex<Vec<u8>>>);

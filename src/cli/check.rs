@@ -28,6 +28,7 @@ use crate::clock::SystemClock;
 use crate::config::{Config, token};
 use crate::engine::targets::{Shop, Targets};
 use crate::exit::{self, Exit};
+use crate::socket::examine;
 use crate::stores;
 
 const EXAMPLES: &str = "\
@@ -111,6 +112,7 @@ pub(super) fn files(config: &Config) -> Vec<Fault> {
     let root = config.secrets.file_root.as_deref();
     faults.extend(root.and_then(|root| FileStore::below(root).err()).map(Fault::from));
     faults.extend(identity(config).err());
+    faults.extend(examine(&config.admin_socket, config.socket_is_default()).err().map(Fault::from));
     faults
 }
 
@@ -129,7 +131,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Ended {
     let faults = files(&config);
     found.agent.extend(faults.iter().map(|fault| Finding::fault("files", fault)));
     if faults.is_empty() {
-        found.agent.push(Finding::good("files", "token, certificates, secrets and identity can be read"));
+        found.agent.push(Finding::good("files", "token, certificates, secrets and identity can be read, and the local socket's place is closed to others"));
     }
     block_on(async {
         found.agent.push(journal(&config).await);

@@ -15,6 +15,9 @@ use crate::app::AppFault;
 use crate::config::ConfigFault;
 use crate::config::token::TokenFault;
 use crate::exit::Exit;
+use crate::socket::SocketFault;
+use crate::socket::ask::AskFault as AskAgentFault;
+use crate::socket::words::Why;
 use crate::telemetry::TelemetryFault;
 
 /// Why a command could not.
@@ -39,6 +42,8 @@ pub(super) enum Fault {
     Certificates { path: PathBuf, detail: String },
     #[error(transparent)]
     Secrets(#[from] DirectoryFault),
+    #[error(transparent)]
+    Socket(#[from] SocketFault),
     #[error(transparent)]
     Identity(#[from] IdentityFault),
     #[error(
@@ -65,6 +70,10 @@ pub(super) enum Fault {
     Usage(String),
     #[error(transparent)]
     Ask(#[from] AskFault),
+    #[error(transparent)]
+    AskAgent(#[from] AskAgentFault),
+    #[error("the agent refused: {reason}")]
+    Refused { why: Why, reason: String },
     #[error(transparent)]
     App(#[from] AppFault),
     #[error(transparent)]
@@ -103,15 +112,36 @@ impl Fault {
         }
     }
 
+    /// Says that the agent answered another question than the one that was asked.
+    pub(super) fn unfit_answer() -> Self {
+        Self::Refused { why: Why::NotUnderstood, reason: "its answer fits no question of this build".into() }
+    }
+
     /// Returns the code that the command ends with.
     pub(super) fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) | Self::Token(_) | Self::Certificates { .. } | Self::Secrets(_) => Exit::Config,
+            Self::Config(_)
+            | Self::Token(_)
+            | Self::Certificates { .. }
+            | Self::Secrets(_)
+            | Self::Socket(_) => Exit::Config,
             Self::Identity(_) | Self::OtherConnector { .. } | Self::Pins(_) => Exit::Identity,
             Self::Journal(_) | Self::Running { .. } | Self::Row { .. } => Exit::Journal,
             Self::Receipt(_) | Self::Line { .. } => Exit::NotVerified,
             Self::Usage(_) => Exit::Usage,
             Self::Ask(_) => Exit::NotReady,
+            Self::AskAgent(fault) => match fault {
+                AskAgentFault::NoAgent { .. } | AskAgentFault::Late { .. } => Exit::NotReady,
+                AskAgentFault::NotAllowed { .. }
+                | AskAgentFault::BrokenOff { .. }
+                | AskAgentFault::Unreadable { .. } => Exit::Failed,
+            },
+            Self::Refused { why, .. } => match why {
+                Why::NotKnown => Exit::Usage,
+                Why::NotWritten => Exit::Journal,
+                Why::NotNow => Exit::NotReady,
+                Why::NotAllowed | Why::NotUnderstood => Exit::Failed,
+            },
             Self::App(fault) => match fault {
                 AppFault::Identity(_) | AppFault::OtherConnector { .. } => Exit::Identity,
                 AppFault::Journal(_) => Exit::Journal,

@@ -53,26 +53,38 @@ pub(super) fn run(args: &Args, context: &Context) -> Ended {
 
 fn tell(report: &Report, lines: &mut super::print::Lines) {
     let readiness = &report.readiness;
-    let part = |part: &Part| match part {
+    lines.table(&[
+        ["ready".into(), if report.ready { "yes" } else { "no" }.into()],
+        ["mode".into(), mode_line(&readiness.mode)],
+        ["link".into(), link_line(&readiness.link)],
+        ["journal".into(), part_line(&readiness.journal)],
+        ["identity".into(), part_line(&readiness.identity)],
+    ]);
+}
+
+/// Says how a part is.
+pub(super) fn part_line(part: &Part) -> String {
+    match part {
         Part::Good => "good".to_owned(),
         Part::Bad { reason } => format!("bad: {reason}"),
-    };
-    let link = match &readiness.link {
+    }
+}
+
+/// Says how the link is.
+pub(super) fn link_line(link: &Link) -> String {
+    match link {
         Link::Up { since } => format!("up since {since}"),
         Link::Down { since, reason } => format!("down since {since}: {reason}"),
-    };
-    let mode = match &readiness.mode {
+    }
+}
+
+/// Says what the agent does.
+pub(super) fn mode_line(mode: &Mode) -> String {
+    match mode {
         Mode::Starting => "starting".to_owned(),
         Mode::Open => "opens and closes".to_owned(),
         Mode::CloseOnly { reason } => format!("closes only: {reason}"),
         Mode::Standstill { reason } => format!("stands still: {reason}"),
         Mode::Stopping => "stopping".to_owned(),
-    };
-    lines.table(&[
-        ["ready".into(), if report.ready { "yes" } else { "no" }.into()],
-        ["mode".into(), mode],
-        ["link".into(), link],
-        ["journal".into(), part(&readiness.journal)],
-        ["identity".into(), part(&readiness.identity)],
-    ]);
+    }
 }

@@ -43,7 +43,7 @@ pub(super) fn run(_: &Args, context: &Context, refused: &[HardeningFault]) -> En
             Signals::take(trigger).map_err(|cause| Fault::System { doing: "take its signals", cause })?;
         let environment = context.environment.clone();
         tokio::select! {
-            ended = app::run(config, environment, telemetry.metrics(), shutdown) => {
+            ended = app::run(config, environment, telemetry, shutdown) => {
                 ended.map(|()| Exit::Done).map_err(Fault::from)
             }
             () = signals.listen() => Ok(Exit::AtOnce),

@@ -10,6 +10,8 @@ use journal::{Journal as _, JournalFault};
 use super::fault::{Fault, Faults};
 use super::{CONFIG_FILE, Context};
 use crate::config::{Config, Sources, file};
+use crate::socket::ask::ask;
+use crate::socket::words::{Answer, Question};
 
 impl Context {
     /// Returns the file that the configuration is read from, when there is one.
@@ -83,6 +85,17 @@ pub(super) async fn with_journal<T>(
     let done = work(&journal).await;
     journal.close().await?;
     done.map(Some)
+}
+
+/// Asks the running agent on its local socket.
+///
+/// # Errors
+/// When none answers, or it refuses.
+pub(super) async fn ask_agent(config: &Config, question: &Question) -> Result<Answer, Fault> {
+    match ask(&config.admin_socket, question).await? {
+        Answer::Refused { why, reason } => Err(Fault::Refused { why, reason }),
+        answer => Ok(answer),
+    }
 }
 
 /// Returns how the journal is opened.

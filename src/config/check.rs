@@ -63,6 +63,7 @@ impl Reader<'_> {
             bindings: self.choice("secrets.bindings", &BINDINGS, Mode::Strict),
         };
         let admin_listen = self.address("admin.listen");
+        let admin_socket = self.socket("admin.socket").unwrap_or_else(|| journal.default_socket());
         let log = Log {
             level: self.choice("log.level", &LEVELS, Level::INFO),
             format: self.choice("log.format", &FORMATS, LogFormat::Auto),
@@ -82,6 +83,7 @@ impl Reader<'_> {
             journal,
             secrets,
             admin_listen,
+            admin_socket,
             log,
             shutdown_grace,
             engine,
@@ -157,6 +159,14 @@ impl Reader<'_> {
 
     fn path(&mut self, name: &'static str) -> PathBuf {
         self.path_if(name).unwrap_or_default()
+    }
+
+    fn socket(&mut self, name: &'static str) -> Option<PathBuf> {
+        let path = self.path_if(name)?;
+        if path.as_os_str().len() > keys::LONGEST_SOCKET || path.file_name().is_none() {
+            self.misfit(name, "is not the path of a socket");
+        }
+        Some(path)
     }
 
     fn duration(&mut self, name: &'static str) -> Span {

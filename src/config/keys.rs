@@ -5,6 +5,9 @@
 
 use model::Span;
 
+/// The longest path of a socket, in bytes: some systems take no more.
+pub const LONGEST_SOCKET: usize = 103;
+
 /// What a key's text must look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -14,6 +17,8 @@ pub enum Format {
     Url,
     /// An absolute path.
     Path,
+    /// An absolute path, short enough for a socket.
+    Socket,
     /// An IP address and a port.
     Address,
     /// A length of time within limits, both included.
@@ -58,6 +63,7 @@ impl Key {
             Format::Id => "1 to 64 characters of a-z, A-Z, 0-9, `-`, `_`, `.`".into(),
             Format::Url => "https://host or https://host:port".into(),
             Format::Path => "an absolute path".into(),
+            Format::Socket => format!("an absolute path of at most {LONGEST_SOCKET} bytes"),
             Format::Address => "an IP address and a port, for example 127.0.0.1:9464 or [::1]:9464".into(),
             Format::Duration { least, most } => {
                 format!("a duration from {least} to {most}, written as 45s, 90m or 1h30m")
@@ -187,6 +193,12 @@ pub const KEYS: &[Key] = &[
         "Where /livez, /readyz, /healthz and /metrics are served, without login or secrets. Only containers need another address than loopback.",
     )
     .or("127.0.0.1:9464"),
+    key(
+        "admin.socket",
+        Format::Socket,
+        "The socket on which the agent's own commands (status, pause, close and others) reach it. Its folder must be open to the agent's user alone; it is made if there is none. Left out: admin/agent.sock in the journal's folder.",
+    )
+    .optional("/run/tidegate/agent.sock"),
     key("log.level", Format::Choice(&["error", "warn", "info", "debug", "trace"]), "How much the agent tells of itself. `debug` names people and objects.")
         .or("info"),
     key(

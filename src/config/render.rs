@@ -49,7 +49,7 @@ fn quoted(key: &Key, value: &str) -> String {
     use super::keys::Format as F;
     match key.format {
         F::Whole { .. } | F::Flag => value.to_owned(),
-        F::Id | F::Url | F::Path | F::Address | F::Duration { .. } | F::Choice(_) => {
+        F::Id | F::Url | F::Path | F::Socket | F::Address | F::Duration { .. } | F::Choice(_) => {
             toml::Value::String(value.to_owned()).to_string()
         }
     }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use model::{Incarnation, Position, Timestamp};
-use rules::book::{Counts, Standstill};
+use model::{Incarnation, IntegrationId, Position, Timestamp};
+use rules::book::{Standstill, Tally};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::asked::Asked;
 use super::reads::News;
 use rules::{NumberedOrder, Source, Standing};
 
@@ -18,16 +19,34 @@ pub(crate) struct Published {
     pub(crate) last_report: Position,
     /// Orders taken and on disk, by the control plane's incarnation.
     pub(crate) cursors: Arc<BTreeMap<Incarnation, Position>>,
-    pub(crate) counts: Counts,
-    pub(crate) queue: usize,
+    /// How each integration stands, and all together.
+    pub(crate) tallies: Arc<BTreeMap<IntegrationId, Tally>>,
+    pub(crate) total: Tally,
     pub(crate) effective: Timestamp,
-    pub(crate) next_deadline: Option<Timestamp>,
     pub(crate) standstill: Option<Standstill>,
     /// Rises when orders may have been lost on their way into the journal: the session must begin anew, so
     /// that the control plane sends them again.
     pub(crate) lapses: u64,
     /// The journal takes writes.
     pub(crate) journal_works: bool,
+}
+
+#[cfg(test)]
+impl Published {
+    /// What an engine shows that knows nothing.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            journal: Incarnation::from_uuid(uuid::Uuid::nil()),
+            last_report: Position(0),
+            cursors: Arc::default(),
+            tallies: Arc::default(),
+            total: Tally::default(),
+            effective: Timestamp::ZERO,
+            standstill: None,
+            lapses: 0,
+            journal_works: true,
+        }
+    }
 }
 
 /// What others ask of the engine.
@@ -52,6 +71,8 @@ pub(crate) enum Message {
     JournalIsOld(oneshot::Sender<()>),
     /// From the crew: nothing but closing any more.
     CloseOnly(String),
+    /// From an operator beside the agent.
+    Asked(Asked),
 }
 
 /// How others reach the engine.

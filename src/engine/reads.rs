@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use driver::CheckReport;
 use driver::sink::{Resource, ResourceSink, SightingSink};
-use model::{Code, Failure, Integration, IntegrationId, Sighting, TargetIdentity};
+use model::{Code, Failure, Integration, IntegrationId, Revision, Sighting, TargetIdentity};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -34,6 +34,10 @@ pub(crate) enum Reading {
 pub(crate) enum News {
     Health {
         integration: IntegrationId,
+        /// Of the configuration that was used.
+        revision: Revision,
+        /// `None` when nothing answered.
+        identity: Option<TargetIdentity>,
         outcome: Result<CheckReport, Failure>,
     },
     Resources {
@@ -54,6 +58,15 @@ pub(crate) struct Sightings {
     pub(crate) complete: bool,
 }
 
+/// What a reading came to.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(crate) integration: IntegrationId,
+    pub(crate) reading: Reading,
+    /// What it says of the target's health; `None` when it was not about that and went well.
+    pub(crate) health: Option<Result<CheckReport, Failure>>,
+}
+
 /// Reads one integration. Failures are told as health.
 pub(crate) async fn read(
     targets: Arc<Targets>,
@@ -61,18 +74,19 @@ pub(crate) async fn read(
     reading: Reading,
     news: mpsc::Sender<News>,
     seen: mpsc::Sender<Sightings>,
-) {
+) -> Read {
     let deadline = targets.shop.listing_deadline;
     let work = async {
         match reading {
-            Reading::Check => check(&targets, &integration, &news).await,
-            Reading::Discover => discover(&targets, &integration, &news).await,
-            Reading::Survey => survey(&targets, &integration, seen).await,
-            Reading::Retire => retire(&targets, &integration).await,
+            Reading::Check => check(&targets, &integration, &news).await.map(Some),
+            Reading::Discover => discover(&targets, &integration, &news).await.map(|()| None),
+            Reading::Survey => survey(&targets, &integration, seen).await.map(|()| None),
+            Reading::Retire => retire(&targets, &integration).await.map(|()| None),
         }
     };
+    let came_to = |health| Read { integration: integration.id.clone(), reading, health };
     let failure = match timeout(deadline, work).await {
-        Ok(Ok(())) => return,
+        Ok(Ok(report)) => return came_to(report.map(Ok)),
         Ok(Err(failure)) => failure,
         Err(_) => {
             Failure::unknown(Code::TIMED_OUT, format!("{reading:?} did not come to an end in {deadline:?}"))
@@ -80,7 +94,9 @@ pub(crate) async fn read(
     };
     tracing::warn!(integration = %integration.id, ?reading, code = %failure.code, detail = %failure.detail, "Reading the target failed");
     targets.failed(&integration.id, &failure).await;
-    tell(&news, News::Health { integration: integration.id.clone(), outcome: Err(failure) });
+    let (id, revision) = (integration.id.clone(), integration.revision);
+    tell(&news, News::Health { integration: id, revision, identity: None, outcome: Err(failure.clone()) });
+    came_to(Some(Err(failure)))
 }
 
 /// News are told to who listens; when the listener is slow or absent they are dropped, and come again.
@@ -94,11 +110,13 @@ async fn check(
     targets: &Targets,
     integration: &Arc<Integration>,
     news: &mpsc::Sender<News>,
-) -> Result<(), Failure> {
+) -> Result<CheckReport, Failure> {
     let opened = targets.open(integration).await?;
     let report = opened.target.check().await?;
-    tell(news, News::Health { integration: integration.id.clone(), outcome: Ok(report) });
-    Ok(())
+    let (id, revision) = (integration.id.clone(), integration.revision);
+    let identity = Some(opened.identity.clone());
+    tell(news, News::Health { integration: id, revision, identity, outcome: Ok(report.clone()) });
+    Ok(report)
 }
 
 /// Cuts what discovery finds into pages and hands them on, waiting when the link is slow.

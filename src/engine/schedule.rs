@@ -81,12 +81,9 @@ impl Engine {
 
     pub(super) fn begin_reading(&mut self, integration: &Arc<Integration>, what: Reading) {
         let key = (integration.id.clone(), what);
-        self.reading.insert(key.clone());
+        self.reading.insert(key);
         let (targets, news) = (Arc::clone(&self.parts.targets), self.parts.news.clone());
         let (one, seen) = (Arc::clone(integration), self.seen.0.clone());
-        self.reads.spawn(async move {
-            reads::read(targets, one, what, news, seen).await;
-            key
-        });
+        self.reads.spawn(reads::read(targets, one, what, news, seen));
     }
 }

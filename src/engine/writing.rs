@@ -1,5 +1,7 @@
 //! Writing: what the rules want written goes to the journal before anything is done about it.
 
+use std::sync::Arc;
+
 use journal::JournalFault;
 use model::durable::Batch;
 use model::{BatchId, CloseOnly, Incarnation};
@@ -31,7 +33,7 @@ impl Engine {
     }
 
     pub(super) async fn reload(&mut self) -> Result<(), EngineFault> {
-        (self.book, self.incarnation) = load(&self.parts).await?;
+        (self.book, self.incarnation, self.committed) = load(&self.parts).await?;
         self.journal_works = true;
         self.lapses += 1;
         Ok(())
@@ -52,28 +54,35 @@ impl Engine {
         } else if self.due.values().any(|due| *due <= self.book.now()) {
             self.plan_reads();
         }
-        let counts = {
-            // Counting walks every account: once a second is enough for people.
+        self.publish();
+        Ok(())
+    }
+
+    /// Shows the others how the engine stands. Counting walks every account: once a second is enough for
+    /// people, and what was not counted is counted before the engine sleeps for longer.
+    fn publish(&mut self) {
+        let now = self.book.now();
+        self.uncounted = now.since(self.counted) < COUNT_EVERY && now >= self.counted;
+        let counted = self.uncounted.then(|| {
             let shown = self.shown.borrow();
-            let stale = self.book.now().since(self.counted) >= COUNT_EVERY || self.book.now() < self.counted;
-            (!stale).then(|| (shown.counts, shown.next_deadline))
-        };
-        if counts.is_none() {
-            self.counted = self.book.now();
+            (Arc::clone(&shown.tallies), shown.total.clone())
+        });
+        if counted.is_none() {
+            self.counted = now;
         }
         let now = Published {
             lapses: self.lapses,
-            ..show(&self.book, self.incarnation, self.journal_works, counts)
+            ..show(&self.book, self.incarnation, self.journal_works, counted)
         };
         self.shown.send_if_modified(|shown| {
             let changed = *shown != now;
             if changed {
-                measures::standing(now.counts, now.queue, now.standstill.is_none() && now.journal_works);
+                let can_open = now.standstill.is_none() && now.journal_works;
+                measures::standing(&now.total, can_open);
             }
             *shown = now;
             changed
         });
-        Ok(())
     }
 
     /// Returns whether the loop may go on at once.

@@ -6,6 +6,7 @@
 //! out. Whether an order may be done is left to the rules and the guardrails.
 
 mod manifest;
+mod news;
 mod orders;
 mod reports;
 mod session;
@@ -19,12 +20,13 @@ use model::id::IdFault;
 use proto::limits;
 
 pub(crate) use manifest::{manifest, probes, resource};
+pub(crate) use news::news;
 pub(crate) use orders::{Received, received};
 pub(crate) use reports::report;
 pub(crate) use session::{
     Cursor, StandingPage, Welcome, ack, control_heartbeat, cursor, goodbye, standing_page, welcome,
 };
-pub(crate) use words::{failure, time};
+pub(crate) use words::{failure, span, time};
 
 /// Why something that came in cannot be read: field, reason, way out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -286,60 +286,11 @@ impl Writer {
     }
 
     async fn tell(&self, one: News, now: Timestamp) -> Result<(), LinkFault> {
-        let told = match one {
-            News::Health { integration, outcome } => {
-                let (state, failure, probes, product, version) = match outcome {
-                    Ok(report) => {
-                        let worst = report.probes.iter().map(|probe| probe.grade).max();
-                        let state = match worst {
-                            Some(driver::Grade::Bad) => v1::HealthState::Bad,
-                            Some(driver::Grade::Warning) => v1::HealthState::Warning,
-                            Some(driver::Grade::Good) | None => v1::HealthState::Good,
-                        };
-                        (state, None, convert::probes(&report.probes), report.product, report.version)
-                    }
-                    Err(failure) => {
-                        let state = health_of(&failure);
-                        let failure = convert::failure(&failure);
-                        (state, Some(failure), vec![], String::new(), String::new())
-                    }
-                };
-                v1::report::Report::IntegrationHealth(v1::IntegrationHealth {
-                    integration_id: integration.to_string(),
-                    // Told for the integration as it is now: its revision is the control plane's to know.
-                    revision: 0,
-                    state: state.into(),
-                    checked_at: Some(convert::time(now)),
-                    failure,
-                    probes,
-                    product,
-                    version,
-                    target_identity: String::new(),
-                })
-            }
-            News::Resources { integration, snapshot, page, resources, complete } => {
-                let fits = |resource| match convert::resource(resource) {
-                    Ok(wire) => Some(wire),
-                    Err(fault) => {
-                        tracing::warn!(%integration, %fault, "A resource cannot be told and is left out");
-                        None
-                    }
-                };
-                v1::report::Report::ResourcePage(v1::ResourcePage {
-                    integration_id: integration.to_string(),
-                    snapshot_id: snapshot.to_string(),
-                    page,
-                    resources: resources.iter().filter_map(fits).collect(),
-                    complete,
-                    failure: None,
-                })
-            }
-        };
         let report = v1::Report {
             journal_incarnation: self.journal.to_string(),
             position: 0,
             made_at: Some(convert::time(now)),
-            report: Some(told),
+            report: Some(convert::news(one, now)),
         };
         self.send(v1::agent_message::Message::Report(report)).await
     }
@@ -353,6 +304,7 @@ impl Writer {
             detail: still.detail.clone(),
             since: None,
         });
+        let (counts, lane) = (shown.total.counts, shown.total.lane);
         let heard = *self.heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let beat = v1::AgentHeartbeat {
             time: Some(convert::time(now)),
@@ -361,24 +313,14 @@ impl Writer {
             orders_taken: cursor(self.control_plane, taken),
             reports_written: cursor(shown.journal, shown.last_report),
             hindrances: hindrances.collect(),
-            active: shown.counts.active,
-            opening: shown.counts.opening,
-            ending: shown.counts.ending,
-            overdue: shown.counts.overdue,
-            longest_overdue: None,
-            queue: shown.queue as u64,
+            active: counts.active,
+            opening: counts.opening,
+            ending: counts.ending,
+            overdue: counts.overdue,
+            longest_overdue: shown.total.longest_overdue(now).map(convert::span),
+            queue: lane.closing + lane.opening + lane.housekeeping,
         };
         self.send(v1::agent_message::Message::Heartbeat(beat)).await
-    }
-}
-
-/// How an integration is that could not be checked.
-fn health_of(failure: &model::Failure) -> v1::HealthState {
-    use model::Code;
-    if [Code::CONFIG_REFUSED, Code::BINDING_REFUSED, Code::GUARDRAIL_REFUSED].contains(&failure.code) {
-        v1::HealthState::Refused
-    } else {
-        v1::HealthState::Unreachable
     }
 }
 

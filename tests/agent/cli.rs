@@ -1,14 +1,23 @@
 //! The agent's command line, by the real binary: what it prints, what it writes, how it ends.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test looks only at what it checks")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "cli/agent.rs"]
+mod agent;
 #[path = "cli/bench.rs"]
 mod bench;
 #[path = "cli/configuring.rs"]
 mod configuring;
 #[path = "cli/keeping.rs"]
 mod keeping;
+#[path = "cli/operating.rs"]
+mod operating;
+#[path = "cli/plane.rs"]
+mod plane;
 #[path = "cli/running.rs"]
 mod running;
 #[path = "cli/starting.rs"]
 mod starting;
+#[path = "cli/world.rs"]
+mod world;

@@ -1,94 +1,29 @@
 //! The running agent, seen from outside: its health, its journal, its end.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, ChildStderr, Stdio};
-use std::time::Duration;
-
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::bench::{Bench, PASSWORD, Said, TOKEN};
+use crate::agent::Running;
+use crate::bench::Bench;
 
 /// A user without rights.
 #[cfg(target_os = "linux")]
 const NOBODY: u32 = 65534;
 
-/// A running agent, ended when the test does.
-struct Running {
-    child: Child,
-    log: BufReader<ChildStderr>,
-    address: String,
-}
-
-impl Running {
-    fn of(bench: &Bench) -> Self {
-        Self::by(bench.command(&["run"]))
+/// Runs it as a user without rights, also when the tests run as root.
+#[cfg(target_os = "linux")]
+fn as_nobody(bench: &Bench) -> Running {
+    use std::os::unix::process::CommandExt as _;
+    if !rustix::process::geteuid().is_root() {
+        return Running::of(bench);
     }
-
-    /// Runs it as a user without rights, also when the tests run as root.
-    #[cfg(target_os = "linux")]
-    fn as_nobody(bench: &Bench) -> Self {
-        use std::os::unix::process::CommandExt as _;
-        if !rustix::process::geteuid().is_root() {
-            return Self::of(bench);
-        }
-        // The binary may lie where only root can look.
-        let binary = bench.path("tidegate");
-        std::fs::copy(env!("CARGO_BIN_EXE_tidegate"), &binary).unwrap();
-        bench.give_to(NOBODY);
-        let mut command = std::process::Command::new(binary);
-        command.env_clear().env("TIDEGATE_CONFIG", bench.file()).arg("run").uid(NOBODY).gid(NOBODY);
-        Self::by(command)
-    }
-
-    fn by(mut command: std::process::Command) -> Self {
-        command.env("TIDEGATE_SECRET_PG", PASSWORD).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap());
-        let mut running = Self { child, log, address: String::new() };
-        running.address = running.until("Agent started")["admin"].as_str().unwrap().to_owned();
-        running
-    }
-
-    /// Reads the log until a message comes; the agent's end ends the waiting, too.
-    fn until(&mut self, message: &str) -> Value {
-        loop {
-            let mut line = String::new();
-            let read = self.log.read_line(&mut line).unwrap();
-            assert!(read > 0, "the agent ended before it said {message:?}");
-            assert!(!line.contains(TOKEN) && !line.contains(PASSWORD), "a secret was logged: {line}");
-            let entry: Value = serde_json::from_str(&line).unwrap();
-            if entry["message"].as_str().is_some_and(|text| text.starts_with(message)) {
-                return entry;
-            }
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    /// Waits for the end, for at most a while.
-    fn code(&mut self) -> i32 {
-        for _ in 0..300 {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code().unwrap_or(-1);
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        panic!("the agent did not end within 30 s");
-    }
-
-    fn health(&self, bench: &Bench, more: &[&str]) -> Said {
-        bench.run(&[&["health", "--address", &self.address], more].concat())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
+    // The binary may lie where only root can look.
+    let binary = bench.path("tidegate");
+    std::fs::copy(env!("CARGO_BIN_EXE_tidegate"), &binary).unwrap();
+    bench.give_to(NOBODY);
+    let mut command = std::process::Command::new(binary);
+    command.env_clear().env("TIDEGATE_CONFIG", bench.file()).arg("run").uid(NOBODY).gid(NOBODY);
+    Running::by(command)
 }
 
 #[test]
@@ -127,8 +62,8 @@ fn without_a_control_plane_it_closes_and_is_not_ready_and_stops_in_good_order() 
 fn it_leaves_no_core_and_lets_nobody_read_its_memory_or_files() {
     use std::os::unix::fs::MetadataExt as _;
     let bench = Bench::ready();
-    let mut agent = Running::as_nobody(&bench);
-    let process = format!("/proc/{}", agent.child.id());
+    let mut agent = as_nobody(&bench);
+    let process = format!("/proc/{}", agent.id());
     let limits = std::fs::read_to_string(format!("{process}/limits")).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().collect::<Vec<_>>()[4..6], ["0", "0"], "{core}");

@@ -1,0 +1,115 @@
+//! Operating a running agent: what it tells of itself, and what it does when it is asked beside the control plane.
+
+use std::time::Duration;
+
+use proto::v1;
+use proto::v1::access_state::State;
+use serde_json::Value;
+use services::postgres::Mode;
+
+use crate::agent::Running;
+use crate::bench::Bench;
+use crate::world::{INTEGRATION, World};
+
+#[test]
+fn status_tells_how_link_journal_deadlines_and_each_integration_stand() {
+    let mut world = World::start(&[]);
+    world.open("a-1", "ann", "orders");
+    let status = world.run(&["status", "--json"]).ended(0).json();
+    assert_eq!((&status["ready"], &status["mode"]), (&Value::Bool(true), &Value::from("open")), "{status}");
+    assert_eq!(status["link"]["state"], "up", "{status}");
+    assert_eq!(status["process"], world.agent().id(), "{status}");
+    let work = &status["work"];
+    assert_eq!(
+        (&work["total"]["counts"]["active"], &work["uncommitted_reports"]),
+        (&1.into(), &0.into()),
+        "{status}"
+    );
+    let one = &work["integrations"][0];
+    assert_eq!(
+        (&one["id"], &one["revision"], &one["health"]["state"], &one["tally"]["lane"]["breaker_open"]),
+        (&INTEGRATION.into(), &7.into(), &"good".into(), &false.into()),
+        "{status}"
+    );
+    assert!(one["tally"]["next_deadline"].is_string() && one["longest_overdue_ms"].is_null(), "{status}");
+    let told = world.run(&["status"]).ended(0).out;
+    for part in ["ready", "opens and closes", "up since", "1 open", INTEGRATION, "good", "closed", "(in 59m"]
+    {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(world.run(&["status", "other-db"]).ended(2).err.contains("no integration `other-db`"));
+    // A person's name is in no status.
+    assert!(!told.contains("ann"), "{told}");
+}
+
+#[test]
+fn what_is_overdue_is_told_everywhere_until_it_has_ended() {
+    let mut world = World::start(&[]);
+    world.open("a-1", "ann", "orders");
+    // The health report names what was looked at.
+    let looked = world.plane.told().into_iter().find_map(|told| match told {
+        v1::report::Report::IntegrationHealth(health) => Some(health),
+        _ => None,
+    });
+    let looked = looked.unwrap();
+    assert!(looked.revision == 7 && !looked.target_identity.is_empty(), "{looked:?}");
+    world.put("a-2", "bob", "stock", Duration::from_secs(6));
+    world.wait("a-2", "active", |state| matches!(state, State::Active(_)));
+    world.server.stop(Mode::Immediate).unwrap();
+
+    let beat =
+        world.plane.until("it is told as overdue", || world.plane.beat().filter(|beat| beat.overdue == 1));
+    assert!(beat.active == 1 && beat.ending == 1, "{beat:?}");
+    let longest = |beat: &v1::AgentHeartbeat| beat.longest_overdue.map_or(0, |longest| longest.seconds);
+    world.plane.until("it is longer and longer", || world.plane.beat().filter(|beat| longest(beat) >= 2));
+    let one =
+        |world: &World| world.run(&["status", "--json"]).ended(0).json()["work"]["integrations"][0].clone();
+    world
+        .plane
+        .until("the breaker opens", || (one(&world)["tally"]["lane"]["breaker_open"] == true).then_some(()));
+    let told = world.run(&["status"]).ended(0).out;
+    for part in ["1, the longest for", "orders-db: 1 overdue", "the target did not answer"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(world.agent().get("/metrics").contains("\ntidegate_overdue 1\n"));
+
+    world.server.start().unwrap();
+    world.wait_ended("a-2");
+    assert_eq!(world.logins().len(), 1, "{:?}", world.logins());
+    world.plane.until("nothing is overdue", || {
+        world.plane.beat().filter(|beat| beat.overdue == 0 && beat.longest_overdue.is_none())
+    });
+}
+
+#[test]
+fn commands_that_need_a_running_agent_say_so() {
+    let bench = Bench::ready();
+    let said = bench.run(&["status"]).ended(6);
+    assert!(said.err.contains("no agent answers at") && said.err.contains("start it"), "{said:?}");
+    let mut agent = Running::of(&bench);
+    let status = bench.run(&["status", "--json"]).ended(0).json();
+    assert_eq!(
+        (&status["ready"], &status["link"]["state"]),
+        (&Value::Bool(false), &Value::from("down")),
+        "{status}"
+    );
+    let told = bench.run(&["status"]).ended(0).out;
+    assert!(told.contains("No integration is known"), "{told}");
+    agent.signal(rustix::process::Signal::TERM);
+    assert_eq!(agent.code(), 0);
+    assert!(!bench.path("state/journal/admin/agent.sock").exists(), "the socket is removed");
+}
+
+#[test]
+fn an_agent_without_its_socket_closes_all_the_same_and_says_what_is_missing() {
+    let bench = Bench::ready();
+    std::fs::create_dir(bench.path("run")).unwrap();
+    bench.mode("run", 0o755);
+    let socket = format!("admin.socket={}", bench.path("run/agent.sock").display());
+    let mut agent = Running::with(&bench, &["--set", &socket]);
+    let told = agent.until("Worker ended and is begun again");
+    assert!(told["reason"].as_str().unwrap().contains("run `chmod 700"), "{told}");
+    agent.health(&bench, &["--closing"]).ended(0);
+    let said = bench.run(&["config", "check", "--set", &socket]).ended(3);
+    assert!(said.out.contains("run `chmod 700"), "{said:?}");
+}

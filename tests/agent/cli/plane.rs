@@ -1,0 +1,241 @@
+//! A control plane of the tests' own: it gives numbered orders, takes reports, and can go away.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use proto::v1::connector_service_server::{ConnectorService, ConnectorServiceServer};
+use proto::v1::report::Report as Told;
+use proto::v1::{self, agent_message, control_message};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::{Request, Response, Status, Streaming, async_trait};
+
+const INCARNATION: &str = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";
+const PATIENCE: Duration = Duration::from_secs(60);
+const BEAT: i64 = 1;
+
+type Orders = Vec<v1::order::Order>;
+
+/// What it knows, as long as the test lives.
+#[derive(Default)]
+struct Book {
+    /// By the journal's life: reports in their order, those that are not numbered apart.
+    reports: BTreeMap<String, Vec<v1::Report>>,
+    told: Vec<v1::Report>,
+    beats: Vec<v1::AgentHeartbeat>,
+}
+
+#[derive(Clone)]
+struct Office {
+    book: Arc<Mutex<Book>>,
+    orders: watch::Sender<Orders>,
+    sessions: Arc<Mutex<JoinSet<()>>>,
+}
+
+/// A control plane on the loopback, without TLS.
+pub(crate) struct Plane {
+    address: SocketAddr,
+    office: Office,
+    // Dropped, it ends every session.
+    runtime: Option<Runtime>,
+}
+
+impl Plane {
+    pub(crate) fn start() -> Self {
+        let (orders, _) = watch::channel(vec![]);
+        let office = Office { book: Arc::default(), orders, sessions: Arc::default() };
+        let mut plane = Self { address: "127.0.0.1:0".parse().unwrap(), office, runtime: None };
+        plane.come_back();
+        plane
+    }
+
+    /// Where agents dial.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Goes away in the middle of everything.
+    pub(crate) fn leave(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            self.office.sessions.lock().unwrap().abort_all();
+            runtime.shutdown_timeout(Duration::from_secs(5));
+        }
+    }
+
+    /// Listens where it did before.
+    pub(crate) fn come_back(&mut self) {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(TcpListener::bind(self.address)).unwrap();
+        self.address = listener.local_addr().unwrap();
+        let service = ConnectorServiceServer::new(self.office.clone());
+        let server = tonic::transport::Server::builder()
+            .add_service(service)
+            .serve_with_incoming(TcpListenerStream::new(listener));
+        let served = async move { drop(server.await) };
+        let _guard = runtime.enter();
+        self.office.sessions.lock().unwrap().spawn(served);
+        self.runtime = Some(runtime);
+    }
+
+    /// Gives orders, in their order.
+    pub(crate) fn order(&self, orders: impl IntoIterator<Item = v1::order::Order>) {
+        self.office.orders.send_modify(|all| all.extend(orders));
+    }
+
+    /// Every numbered report so far.
+    pub(crate) fn reports(&self) -> Vec<v1::report::Report> {
+        let book = self.book();
+        book.reports.values().flatten().filter_map(|report| report.report.clone()).collect()
+    }
+
+    /// What was told without a number: health and resources.
+    pub(crate) fn told(&self) -> Vec<v1::report::Report> {
+        self.book().told.iter().filter_map(|report| report.report.clone()).collect()
+    }
+
+    /// The last heartbeat.
+    pub(crate) fn beat(&self) -> Option<v1::AgentHeartbeat> {
+        self.book().beats.last().cloned()
+    }
+
+    /// Where an access stands, as the agent told last.
+    pub(crate) fn state(&self, access: &str) -> Option<v1::access_state::State> {
+        self.reports().into_iter().rev().find_map(|report| match report {
+            Told::AccessChanged(told) if told.access_id == access => told.state?.state,
+            _ => None,
+        })
+    }
+
+    /// Waits until something was told.
+    pub(crate) fn until<T>(&self, what: &str, seen: impl FnMut() -> Option<T>) -> T {
+        until(seen).unwrap_or_else(|| panic!("{what}: not within {PATIENCE:?}; {:#?}", self.reports()))
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.office.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Plane {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// Looks again and again until something is so, for a while.
+pub(crate) fn until<T>(mut seen: impl FnMut() -> Option<T>) -> Option<T> {
+    const LOOK: Duration = Duration::from_millis(20);
+    for _ in 0..PATIENCE.as_millis() / LOOK.as_millis() {
+        if let Some(found) = seen() {
+            return Some(found);
+        }
+        std::thread::sleep(LOOK);
+    }
+    None
+}
+
+fn now() -> Option<prost_types::Timestamp> {
+    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    Some(prost_types::Timestamp {
+        seconds: since.as_secs().try_into().unwrap(),
+        nanos: since.subsec_nanos().try_into().unwrap(),
+    })
+}
+
+#[async_trait]
+impl ConnectorService for Office {
+    type ConnectStream = ReceiverStream<Result<v1::ControlMessage, Status>>;
+
+    async fn connect(
+        &self,
+        request: Request<Streaming<v1::AgentMessage>>,
+    ) -> Result<Response<Self::ConnectStream>, Status> {
+        let (out, answers) = mpsc::channel(64);
+        let (office, inward) = (self.clone(), request.into_inner());
+        self.sessions.lock().unwrap().spawn(async move {
+            office.talk(inward, out).await;
+        });
+        Ok(Response::new(ReceiverStream::new(answers)))
+    }
+}
+
+impl Office {
+    async fn talk(
+        &self,
+        mut inward: Streaming<v1::AgentMessage>,
+        out: mpsc::Sender<Result<v1::ControlMessage, Status>>,
+    ) -> Option<()> {
+        let say = async |message| {
+            let message = v1::ControlMessage { message: Some(message) };
+            out.send(Ok(message)).await.ok()
+        };
+        let first = inward.message().await.ok()??;
+        let Some(agent_message::Message::Hello(hello)) = first.message else { return None };
+        let mut orders = self.orders.subscribe();
+        let cursor =
+            |incarnation: &str, position| Some(v1::Cursor { incarnation: incarnation.into(), position });
+        let committed =
+            |journal: &str| self.book.lock().unwrap().reports.get(journal).map_or(0, Vec::len) as u64;
+        let journal = hello.journal_incarnation;
+        let taken = hello.orders_taken.iter().find(|cursor| cursor.incarnation == INCARNATION);
+        let mut sent = taken.map_or(0, |cursor| cursor.position);
+        let last_order = orders.borrow().len() as u64;
+        // A journal of which nothing is committed is not known here.
+        let known = Some(committed(&journal)).filter(|position| *position > 0);
+        let known = known.and_then(|position| cursor(&journal, position));
+        say(control_message::Message::Welcome(v1::Welcome {
+            protocol: 1,
+            server_time: now(),
+            control_incarnation: INCARNATION.into(),
+            last_order,
+            reports_committed: known.into_iter().collect(),
+            heartbeat_interval: Some(prost_types::Duration { seconds: BEAT, nanos: 0 }),
+            ..v1::Welcome::default()
+        }))
+        .await?;
+        loop {
+            let fresh: Orders = orders.borrow_and_update().iter().skip(sent as usize).cloned().collect();
+            for order in fresh {
+                sent += 1;
+                say(control_message::Message::Order(v1::Order {
+                    control_incarnation: INCARNATION.into(),
+                    position: sent,
+                    issued_at: now(),
+                    order: Some(order),
+                }))
+                .await?;
+            }
+            tokio::select! {
+                changed = orders.changed() => changed.ok()?,
+                message = inward.message() => match message.ok()??.message? {
+                    agent_message::Message::Report(report) if report.position > 0 => {
+                        let through = {
+                            let mut book = self.book.lock().unwrap();
+                            let all = book.reports.entry(report.journal_incarnation.clone()).or_default();
+                            if report.position == all.len() as u64 + 1 {
+                                all.push(report);
+                            }
+                            all.len() as u64
+                        };
+                        let through = cursor(&journal, through);
+                        say(control_message::Message::Ack(v1::Ack { through })).await?;
+                    }
+                    agent_message::Message::Report(report) => self.book.lock().unwrap().told.push(report),
+                    agent_message::Message::Heartbeat(beat) => {
+                        self.book.lock().unwrap().beats.push(beat);
+                        let time = now();
+                        let answer = v1::ControlHeartbeat { time, ..v1::ControlHeartbeat::default() };
+                        say(control_message::Message::Heartbeat(answer)).await?;
+                    }
+                    _ => {}
+                },
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! A whole small world: a private PostgreSQL, a control plane of the tests' own, an agent between them.
+
+use std::time::{Duration, SystemTime};
+
+use model::Secret;
+use proto::v1::access_state::State;
+use proto::v1::order::Order;
+use proto::v1::{self};
+use serde_json::json;
+use services::postgres::{Options, Postgres};
+
+use crate::agent::Running;
+use crate::bench::{Bench, Said};
+use crate::plane::Plane;
+
+/// The one integration.
+pub(crate) const INTEGRATION: &str = "orders-db";
+
+/// Fields are dropped in this order: who works on something goes before it.
+pub(crate) struct World {
+    agent: Option<Running>,
+    pub(crate) plane: Plane,
+    pub(crate) bench: Bench,
+    pub(crate) server: Postgres,
+    settings: Vec<String>,
+}
+
+impl World {
+    /// Starts everything; returns when the agent has found the target good. `settings` are the agent's, as for `--set`.
+    pub(crate) fn start(settings: &[&str]) -> Self {
+        let server = Postgres::launch(&Options::for_tests()).unwrap();
+        server
+            .psql("postgres", "create table public.orders (id int); create table public.stock (id int)")
+            .unwrap();
+        let (plane, bench) = (Plane::start(), Bench::ready());
+        std::fs::create_dir(bench.path("secrets")).unwrap();
+        bench.mode("secrets", 0o700);
+        let password = Secret::new(server.password().into());
+        let secret = json!({ "username": server.superuser(), "password": password.expose() });
+        bench.write("secrets/admin.json", &secret.to_string());
+        let mut all = vec![
+            format!("control_plane.url={}", plane.url()),
+            "control_plane.redial_most=1s".into(),
+            format!("secrets.file_root={}", bench.path("secrets").display()),
+        ];
+        all.extend(settings.iter().map(|one| (*one).to_owned()));
+        let mut world = Self { agent: None, plane, bench, server, settings: all };
+        world.begin();
+        world.plane.order([world.integration()]);
+        world.plane.until("the target is good", || {
+            let good = |report: &v1::report::Report| {
+                matches!(report, v1::report::Report::IntegrationHealth(told) if told.state() == v1::HealthState::Good)
+            };
+            world.plane.told().iter().any(good).then_some(())
+        });
+        world
+    }
+
+    /// Starts the agent.
+    pub(crate) fn begin(&mut self) {
+        let args: Vec<&str> = self.settings.iter().flat_map(|one| ["--set", one.as_str()]).collect();
+        self.agent = Some(Running::with(&self.bench, &args));
+    }
+
+    pub(crate) fn agent(&mut self) -> &mut Running {
+        self.agent.as_mut().expect("an agent runs")
+    }
+
+    /// Runs another command of the agent's.
+    pub(crate) fn run(&self, args: &[&str]) -> Said {
+        self.bench.run(args)
+    }
+
+    pub(crate) fn integration(&self) -> Order {
+        let settings = [
+            ("hostname", self.server.host()),
+            ("port", self.server.port().to_string()),
+            ("dbname", "postgres".into()),
+            ("sslmode", "verify-full".into()),
+            ("ca_certificates", std::fs::read_to_string(self.server.ca_file()).unwrap()),
+        ];
+        Order::PutIntegration(v1::PutIntegration {
+            integration_id: INTEGRATION.into(),
+            revision: 7,
+            kind: "postgres".into(),
+            settings: settings.map(|(key, value)| (key.to_owned(), value)).into(),
+            secret_reference: "file://admin.json".into(),
+            policy: None,
+        })
+    }
+
+    /// Orders an access of so long for a grantee.
+    pub(crate) fn put(&self, access: &str, grantee: &str, table: &str, long: Duration) {
+        self.plane.order([put(access, grantee, table, long)]);
+    }
+
+    /// Orders an access and waits until it is open.
+    pub(crate) fn open(&self, access: &str, grantee: &str, table: &str) {
+        self.put(access, grantee, table, Duration::from_secs(3600));
+        self.wait(access, "active", |state| matches!(state, State::Active(_)));
+    }
+
+    /// Waits until the control plane was told that an access stands so.
+    pub(crate) fn wait(&self, access: &str, what: &str, is_so: impl Fn(&State) -> bool) -> State {
+        self.plane
+            .until(&format!("{access} is {what}"), || self.plane.state(access).filter(|state| is_so(state)))
+    }
+
+    /// Waits until the control plane was told that an access has ended.
+    pub(crate) fn wait_ended(&self, access: &str) {
+        self.wait(access, "ended", |state| matches!(state, State::Ended(_)));
+    }
+
+    /// Who can log in at the target and was made by the agent, by name.
+    pub(crate) fn logins(&self) -> Vec<String> {
+        let query = format!(
+            "select rolname from pg_roles where rolcanlogin and rolname <> '{}' order by 1",
+            self.server.superuser()
+        );
+        self.server.psql("postgres", &query).unwrap().lines().map(str::to_owned).collect()
+    }
+}
+
+/// The order for an access.
+pub(crate) fn put(access: &str, grantee: &str, table: &str, long: Duration) -> Order {
+    let until = SystemTime::UNIX_EPOCH.elapsed().unwrap() + long;
+    let mut key = vec![0; 32];
+    key[0] = 9;
+    Order::PutAccess(v1::PutAccess {
+        access_id: access.into(),
+        revision: 1,
+        integration_id: INTEGRATION.into(),
+        grantee: Some(v1::Grantee { id: grantee.into(), hint: grantee.into(), public_key: key }),
+        entitlements: vec![v1::Entitlement {
+            resource: Some(v1::ResourceId {
+                kind: "postgresql-table".into(),
+                path: ["postgres", "public", table].map(str::to_owned).into(),
+            }),
+            permission: "READ_ONLY".into(),
+        }],
+        from: None,
+        until: Some(prost_types::Timestamp {
+            seconds: until.as_secs().try_into().unwrap(),
+            nanos: until.subsec_nanos().try_into().unwrap(),
+        }),
+    })
+}
