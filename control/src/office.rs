@@ -96,6 +96,19 @@ impl Office {
         answer
     }
 
+    /// Hands in a deed whose outcome nobody waits for; what it rings is not rung.
+    ///
+    /// # Errors
+    /// The store, when it does not take it.
+    pub async fn hand_in<F>(&self, who: Who, work: F) -> Result<(), StoreFault>
+    where
+        F: for<'a, 'r> FnOnce(&'a mut Deed<'r>) -> BoxFuture<'a, Result<(), Refusal>> + Send + 'static,
+    {
+        let outcome: Outcome<()> = Arc::default();
+        let piece = Piece { work: Some(work), who, now: self.now(), limits: self.limits, outcome };
+        self.store.hand_in(Box::new(piece)).await
+    }
+
     /// Returns how long this address must wait before it may try another token.
     pub fn throttled(&self, source: IpAddr) -> Option<Span> {
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner).wait(source, self.now())

@@ -63,6 +63,12 @@ pub trait Store: Send + Sync {
     /// [`StoreFault::Unavailable`] when surely nothing was kept, [`StoreFault::Lost`] when not sure.
     async fn write(&self, work: Box<dyn Work>) -> Result<(), StoreFault>;
 
+    /// Hands the work in without waiting for its outcome: for what nobody needs to be sure of.
+    ///
+    /// # Errors
+    /// [`StoreFault::Unavailable`] when it could not be handed in.
+    async fn hand_in(&self, work: Box<dyn Work>) -> Result<(), StoreFault>;
+
     /// Opens one consistent view; writing through it is refused.
     ///
     /// # Errors

@@ -75,8 +75,9 @@ impl FromRequestParts<Office> for Caller {
         let caller = Self { user, token, origin };
         if caller.token.last_used_at.is_none_or(|at| now.since(at) > NOTED_EVERY) {
             let hash = caller.token.hash.clone();
+            // The call does not wait for a note about itself.
             let noted = office
-                .write(caller.who(), move |deed| {
+                .hand_in(caller.who(), move |deed| {
                     Box::pin(async move { people::token_used(deed, &hash).await })
                 })
                 .await;

@@ -132,6 +132,10 @@ impl Store for SqliteStore {
         self.writer.write(work).await
     }
 
+    async fn hand_in(&self, work: Box<dyn Work>) -> Result<(), StoreFault> {
+        self.writer.hand_in(work).await.map(drop)
+    }
+
     async fn read(&self) -> Result<Box<dyn Rows>, StoreFault> {
         Ok(Box::new(SqliteRows(self.readers.begin().await?)))
     }

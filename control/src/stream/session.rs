@@ -164,6 +164,7 @@ impl Session {
             last_order: greeting.log.last,
             sent: greeting.from,
             taken: greeting.from,
+            noted: greeting.from,
             committed,
             standing_asked: greeting.standing.then_some(false),
             standing_ready: None,

@@ -45,6 +45,10 @@ impl Store for Breakable {
         }
     }
 
+    async fn hand_in(&self, work: Box<dyn Work>) -> Result<(), StoreFault> {
+        self.inner.hand_in(work).await
+    }
+
     async fn read(&self) -> Result<Box<dyn Rows>, StoreFault> {
         self.inner.read().await
     }

@@ -43,18 +43,26 @@ impl Writer {
     }
 
     pub(super) async fn write(&self, work: Box<dyn Work>) -> Result<(), StoreFault> {
-        let closed = || StoreFault::Unavailable { detail: "it is closed".into() };
-        let jobs = self.jobs.lock().await.clone().ok_or_else(closed)?;
-        let (answer, outcome) = oneshot::channel();
-        match tokio::time::timeout(PATIENCE, jobs.send(Job { work, answer })).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => return Err(closed()),
-            Err(_) => return Err(StoreFault::Unavailable { detail: "too much waits to be written".into() }),
-        }
+        let outcome = self.hand_in(work).await?;
         match tokio::time::timeout(PATIENCE, outcome).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(StoreFault::Lost { detail: "the writer ended".into() }),
             Err(_) => Err(StoreFault::Lost { detail: format!("no answer within {PATIENCE:?}") }),
+        }
+    }
+
+    /// Hands work in; what is returned tells how it went.
+    pub(super) async fn hand_in(
+        &self,
+        work: Box<dyn Work>,
+    ) -> Result<oneshot::Receiver<Result<(), StoreFault>>, StoreFault> {
+        let closed = || StoreFault::Unavailable { detail: "it is closed".into() };
+        let jobs = self.jobs.lock().await.clone().ok_or_else(closed)?;
+        let (answer, outcome) = oneshot::channel();
+        match tokio::time::timeout(PATIENCE, jobs.send(Job { work, answer })).await {
+            Ok(Ok(())) => Ok(outcome),
+            Ok(Err(_)) => Err(closed()),
+            Err(_) => Err(StoreFault::Unavailable { detail: "too much waits to be written".into() }),
         }
     }
 

@@ -41,6 +41,8 @@ pub(super) struct Talk<'s> {
     /// The last order that was sent, and the last that the agent has.
     pub(super) sent: Position,
     pub(super) taken: Position,
+    /// What is written of it: that goes with reports, or with a heartbeat.
+    pub(super) noted: Position,
     pub(super) committed: Position,
     /// A standing list is wanted; true when it is confirmed.
     pub(super) standing_asked: Option<bool>,
@@ -90,6 +92,9 @@ impl Talk<'_> {
                 _ = beat.tick() => {
                     if self.heard_at.elapsed() >= interval * SILENT_BEATS {
                         return Ok(End::passing(GoodbyeReason::Silence, "nothing was heard for too long"));
+                    }
+                    if self.noted < self.taken {
+                        self.commit(vec![]).await?;
                     }
                     self.beat().await?;
                 }
@@ -165,7 +170,6 @@ impl Talk<'_> {
     ) -> Result<Option<End>, End> {
         let mut next = Some(message);
         let mut kept = vec![];
-        let before = self.taken;
         let mut weight = 0_usize;
         let mut count = 0_i64;
         let mut end = None;
@@ -191,8 +195,8 @@ impl Talk<'_> {
                 };
             }
         }
-        if !kept.is_empty() || self.taken > before {
-            self.commit(kept, self.taken > before).await?;
+        if !kept.is_empty() {
+            self.commit(kept).await?;
         }
         let wait = self.pace.spend(count, self.session.office.now());
         if wait > Span::ZERO {
@@ -229,9 +233,9 @@ impl Talk<'_> {
     }
 
     /// Commits reports, and how far the agent has taken orders, in one transaction.
-    async fn commit(&mut self, kept: Vec<NumberedReport>, taken: bool) -> Result<(), End> {
+    async fn commit(&mut self, kept: Vec<NumberedReport>) -> Result<(), End> {
         let (connector, journal) = (self.session.connector.clone(), self.journal);
-        let (told, taken) = (!kept.is_empty(), taken.then_some(self.taken));
+        let (told, taken) = (!kept.is_empty(), (self.noted < self.taken).then_some(self.taken));
         let committed = self
             .session
             .office
@@ -244,6 +248,7 @@ impl Talk<'_> {
                 })
             })
             .await?;
+        self.noted = self.taken;
         if told {
             self.committed = committed.through;
             self.session.send(convert::ack(self.journal, self.committed)).await?;
@@ -276,7 +281,7 @@ impl Talk<'_> {
         }
     }
 
-    /// Notes how far the agent has taken orders; written with what came with it.
+    /// Notes how far the agent has taken orders.
     fn acknowledged(&mut self, ack: proto::v1::Ack) -> Result<(), End> {
         let Some(through) = ack.through else { return Err(End::malformed("an Ack has no place")) };
         if through.incarnation != self.log.to_string() || through.position > self.sent.0 {
