@@ -220,7 +220,9 @@ impl Book {
                 self.clock.hear(source, said);
                 self.clock_changed(before);
             }
-            Input::ReportsCommitted { through } => self.staged.commit_reports(through.min(self.last_report)),
+            Input::ReportsCommitted { through } => {
+                self.staged.commit_reports(through.min(self.last_report), now);
+            }
             Input::JournalIsCurrent => {
                 if !self.current {
                     self.current = true;
@@ -246,7 +248,7 @@ impl Book {
 
     /// Returns when [`Self::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.lanes.wakes_at()
+        self.lanes.wakes_at().into_iter().chain(self.staged.commit_due()).min()
     }
 
     /// Returns the rules' time as of the last input.

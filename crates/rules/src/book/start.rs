@@ -83,6 +83,7 @@ impl Book {
         while let Some(id) = self.lanes.woken(now) {
             self.consider(id, now);
         }
+        self.staged.pass(now);
         self.try_standing(now);
         self.purge_tombstones(now);
     }

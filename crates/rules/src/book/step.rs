@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use model::durable::{Batch, Table, Write};
-use model::{AccessId, AccountId, BatchId, CloseOnly, Durable, IntegrationId, Position, Timestamp};
+use model::{AccessId, AccountId, BatchId, CloseOnly, Durable, IntegrationId, Position, Span, Timestamp};
 
 use super::{Book, IntegrationRecord, Meta, Tombstone};
 use crate::account::AccountRecord;
@@ -18,6 +18,9 @@ const ACTIONS: usize = 512;
 /// Debug builds check a book of up to this many accounts before each step; a larger one would be slow.
 const CHECKED: usize = 256;
 
+/// How long a commit of reports waits for something else that is to be written.
+const COMMIT_WAITS: Span = Span::from_millis(500);
+
 /// What was changed and not yet written, with what it was before.
 #[derive(Debug, Default)]
 pub(super) struct Staged {
@@ -27,6 +30,7 @@ pub(super) struct Staged {
     meta: Option<Meta>,
     tales: Vec<Tale>,
     committed: Option<Position>,
+    committed_since: Option<Timestamp>,
     last_report: Option<Position>,
     /// The standing that was judged.
     pub(super) judged: Option<crate::order::Standing>,
@@ -51,9 +55,22 @@ impl Staged {
         self.recorded.push(account);
     }
 
-    pub(super) fn commit_reports(&mut self, through: Position) {
-        self.dirty = true;
+    /// Notes that reports are committed. That is written with what else is to be written, or after a
+    /// while: until then they are kept, and after a crash sent again.
+    pub(super) fn commit_reports(&mut self, through: Position, now: Timestamp) {
         self.committed = self.committed.max(Some(through));
+        self.committed_since.get_or_insert(now);
+    }
+
+    /// When a commit of reports that waits is to be written.
+    pub(super) fn commit_due(&self) -> Option<Timestamp> {
+        self.committed_since.map(|since| since.plus(COMMIT_WAITS))
+    }
+
+    pub(super) fn pass(&mut self, now: Timestamp) {
+        // A clock that went back does not hold it up for longer.
+        let due = |since: Timestamp| now < since || now.since(since) >= COMMIT_WAITS;
+        self.dirty |= self.committed_since.is_some_and(due);
     }
 }
 

@@ -51,6 +51,26 @@ fn another_key_than_before_is_told_once_and_the_access_opens() {
 }
 
 #[test]
+fn a_commit_of_reports_is_written_with_what_comes_next_or_after_a_moment() {
+    for (name, something_else) in [("with an order", true), ("alone", false)] {
+        let mut bench = overlap();
+        let kept = |bench: &Bench| bench.journal.reports_now(Position(0), 1_000).unwrap().len();
+        let (before, writes) = (kept(&bench), bench.journal.writes());
+        bench.input(Input::ReportsCommitted { through: Position(2) });
+        assert_eq!((kept(&bench), bench.journal.writes()), (before, writes), "{name}: it waits");
+        if something_else {
+            bench.put("c", "bob", &["stock"], 60);
+            assert_eq!(bench.journal.writes(), writes + 1, "{name}");
+        } else {
+            let due = bench.book.poll_timeout().unwrap();
+            assert!(due <= bench.book.now().plus(Span::from_millis(500)), "{name}: it wakes for it");
+            bench.pass(1);
+        }
+        assert!(bench.journal.reports_now(Position(0), 1).unwrap()[0].position > Position(2), "{name}");
+    }
+}
+
+#[test]
 fn late_other_and_repeated_answers_change_nothing() {
     let mut bench = bench();
     let mint = bench.put("a", "ann", &["orders"], 30);
