@@ -54,6 +54,19 @@ impl Unsure {
         *field = (*field).max(Some(until));
     }
 
+    /// Calls of any kind may land until then.
+    pub fn note_all(&mut self, until: Timestamp) {
+        self.note(false, until);
+        self.note(true, until);
+    }
+
+    /// Time is earlier than it was thought to be: no wait is longer than this.
+    pub fn time_went_back(&mut self, latest: Timestamp) {
+        for until in [&mut self.growing, &mut self.shrinking] {
+            *until = (*until).min(Some(latest));
+        }
+    }
+
     /// Time leapt forward and the world did not: what could still land at `then` still can.
     pub fn time_leapt(&mut self, by: Span, then: Timestamp) -> bool {
         let mut pushed = false;
@@ -212,10 +225,7 @@ impl AccountRecord {
 
     /// Time is earlier than it was thought to be: no wait is longer than it was meant to be.
     pub fn time_went_back(&mut self, lands_within: Span, now: Timestamp) {
-        let latest = Some(now.plus(lands_within));
-        for until in [&mut self.unsure.growing, &mut self.unsure.shrinking] {
-            *until = (*until).min(latest);
-        }
+        self.unsure.time_went_back(now.plus(lands_within));
         for access in self.accesses.values_mut() {
             if let AccessState::Granting { since } = &mut access.state {
                 *since = (*since).min(now);

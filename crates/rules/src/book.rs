@@ -26,7 +26,7 @@ use model::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::account::AccountRecord;
+use crate::account::{AccountRecord, Unsure};
 use crate::action::{Answer, Ticket};
 use crate::answer::LANDS_WITHIN;
 use crate::clock::{Clock, Persisted, Reading, Source};
@@ -200,6 +200,8 @@ pub struct Book {
     /// The control plane has agreed with this journal since the book was restored. Before that nothing
     /// opens, and what was never begun by this memory may have been begun by a later one.
     current: bool,
+    /// Calls that a later memory had under way, if this one is an old copy.
+    lost: Unsure,
     tombs_purged: Timestamp,
 }
 
@@ -248,7 +250,8 @@ impl Book {
 
     /// Returns when [`Self::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.lanes.wakes_at().into_iter().chain(self.staged.commit_due()).min()
+        let reconciled = self.lost_calls(self.now()).filter(|_| self.was_asked_all());
+        self.lanes.wakes_at().into_iter().chain(self.staged.commit_due()).chain(reconciled).min()
     }
 
     /// Returns the rules' time as of the last input.
@@ -271,6 +274,7 @@ impl Book {
         if leapt < model::Span::from_secs(1) {
             return;
         }
+        self.lost.time_leapt(leapt, then);
         let unsure: Vec<_> = self
             .accounts
             .values()
@@ -293,6 +297,7 @@ impl Book {
         let (now, may_open, may_delete) = self.trust();
         if now < before.0 {
             self.lanes.time_went_back(now);
+            self.lost.time_went_back(now.plus(LANDS_WITHIN));
             let ahead: Vec<_> = self
                 .accounts
                 .values()

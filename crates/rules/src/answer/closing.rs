@@ -21,6 +21,9 @@ pub(super) fn closed(
     if climb.in_doubt {
         record.unsure.note(true, now.plus(LANDS_WITHIN));
     }
+    // What is shut now and may be opened by a call that lands later is not contained.
+    let unsure = unsure(record, now);
+    let contained = climb.contained && unsure.is_none();
     let observed = match &climb.observed {
         Ok(observed)
             if proves_closed(record, observed)
@@ -32,11 +35,11 @@ pub(super) fn closed(
             let failure = reason.unwrap_or_else(|| {
                 Failure::unknown(Code::SESSIONS_REMAIN, "the account was read back and is not closed yet")
             });
-            return not_closed(record, climb.contained, failure, now, effects);
+            return not_closed(record, contained, failure, now, effects);
         }
     };
-    if let Some(failure) = unsure(record, now) {
-        note_attempt(record, climb.contained, &failure, now, effects);
+    if let Some(failure) = unsure {
+        note_attempt(record, contained, &failure, now, effects);
         return Outcome::Again(failure);
     }
     let was_living =

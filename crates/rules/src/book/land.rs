@@ -30,7 +30,11 @@ impl Book {
         let mut effects = Effects::default();
         let minted = matches!((&flight.act, &answer), (Act::Mint { .. }, Answer::Minted { .. }));
         let unrecorded = self.lanes.unrecorded.contains(&id);
+        let lost = self.lost_calls(now).filter(|_| !flight.act.is_local());
         let Some(record) = self.edit(id) else { return };
+        if let Some(until) = lost {
+            record.unsure.note_all(until);
+        }
         let outcome = answer::take(record, &flight.act, answer, policy, now, &mut effects);
         let canceled = record.canceled;
         if minted {

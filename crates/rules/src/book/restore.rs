@@ -53,6 +53,7 @@ impl Book {
             surveyed: BTreeSet::new(),
             stood: false,
             current: false,
+            lost: Unsure::default(),
             tombs_purged: Timestamp::ZERO,
         };
         for (table, key, body) in rows {
@@ -84,6 +85,7 @@ impl Book {
         }
         book.clock = Clock::restore(book.meta.clock);
         let now = book.clock.read(reading);
+        book.lost.note_all(now.plus(LANDS_WITHIN));
         // What was under way when the last life ended may still land.
         let stopped = model::Timestamp::from_millis(book.meta.clock.high_water_ms);
         for record in book.accounts.values_mut() {

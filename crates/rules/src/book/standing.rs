@@ -88,6 +88,12 @@ impl Book {
             return;
         }
         self.edit_meta().reconciling = true;
+        let integrations: Vec<_> = self.integrations.keys().cloned().collect();
+        for id in integrations {
+            if let Some(record) = self.edit_integration(&id) {
+                record.surveyed = false;
+            }
+        }
         self.surveyed.clear();
         self.stood = false;
         let mut effects = Effects::default();
@@ -113,13 +119,14 @@ impl Book {
         self.reconsider_all(now);
     }
 
+    /// Whether the control plane and every target were asked since the journal was found to be old.
+    pub(super) fn was_asked_all(&self) -> bool {
+        let mut live = self.integrations.iter().filter(|(_, found)| !found.retired);
+        self.meta.reconciling && self.stood && live.all(|(id, _)| self.surveyed.contains(id))
+    }
+
     pub(super) fn try_end_reconciling(&mut self, now: Timestamp) {
-        let all = self
-            .integrations
-            .iter()
-            .filter(|(_, found)| !found.retired)
-            .all(|(id, _)| self.surveyed.contains(id));
-        if self.meta.reconciling && self.stood && all {
+        if self.was_asked_all() && self.lost_calls(now).is_none() {
             self.edit_meta().reconciling = false;
             self.reconsider_all(now);
             let ids: Vec<_> = self.integrations.keys().cloned().collect();

@@ -38,13 +38,17 @@ impl Book {
     /// Whether what this memory has not begun was surely not begun. A journal that never saw a survey of the
     /// target may have begun after another one was lost.
     pub(super) fn is_sure(&self, integration: &model::IntegrationId) -> bool {
-        let known = self.integrations.get(integration).is_some_and(|found| found.surveyed);
-        (self.surveyed.contains(integration) && !self.meta.reconciling) || (known && self.remembers_all())
+        self.remembers_all() && self.integrations.get(integration).is_some_and(|found| found.surveyed)
     }
 
     /// Whether this journal is known not to be an old copy.
     pub(super) const fn remembers_all(&self) -> bool {
         self.current && !self.meta.reconciling
+    }
+
+    /// Returns until when calls may land that this memory does not know of, since a later one was lost.
+    pub(super) fn lost_calls(&self, now: Timestamp) -> Option<Timestamp> {
+        self.lost.opens_after(now).filter(|_| !self.remembers_all())
     }
 
     /// The same of one account: not while something was sighted there that is still to be read.
@@ -85,6 +89,7 @@ impl Book {
         }
         self.staged.pass(now);
         self.try_standing(now);
+        self.try_end_reconciling(now);
         self.purge_tombstones(now);
     }
 

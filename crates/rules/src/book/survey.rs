@@ -57,7 +57,9 @@ impl Book {
         }
         if complete {
             self.miss(integration, &met, now);
-            if self.integrations.get(integration).is_some_and(|found| !found.surveyed)
+            // What a lost memory was making when the survey came by is not in it.
+            if self.lost_calls(now).is_none()
+                && self.integrations.get(integration).is_some_and(|found| !found.surveyed)
                 && let Some(record) = self.edit_integration(integration)
             {
                 record.surveyed = true;

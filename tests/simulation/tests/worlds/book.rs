@@ -321,14 +321,16 @@ fn absent() -> Answer {
 fn what_is_absent_has_ended_only_if_memory_is_current_or_the_target_was_surveyed() {
     let survey = || Input::Surveyed { integration: target(), sightings: vec![], complete: true };
     let table = [
-        ("agreed with", vec![Input::JournalIsCurrent], "ended"),
-        ("nobody has agreed yet", vec![], "ending"),
-        ("nobody has agreed, a survey did not come across it", vec![survey()], "ended"),
-        ("an old copy", vec![Input::JournalIsOld], "ending"),
-        ("surveyed, and then found to be old", vec![survey(), Input::JournalIsOld], "ending"),
-        ("an old copy, surveyed since", vec![Input::JournalIsOld, survey()], "ended"),
+        ("agreed with", vec![Input::JournalIsCurrent], 0, "ended"),
+        ("nobody has agreed yet", vec![], 11, "ending"),
+        ("nobody has agreed, a survey did not come across it", vec![survey()], 11, "ended"),
+        ("an old copy", vec![Input::JournalIsOld], 11, "ending"),
+        ("surveyed, and then found to be old", vec![survey(), Input::JournalIsOld], 11, "ending"),
+        ("an old copy, surveyed since", vec![Input::JournalIsOld, survey()], 11, "ended"),
+        ("what the lost one sent may still land", vec![Input::JournalIsOld, survey()], 9, "ending"),
+        ("what one that may be lost sent may still land", vec![survey()], 9, "ending"),
     ];
-    for (name, inputs, state) in table {
+    for (name, inputs, secs, state) in table {
         let mut bench = bench();
         let actions = bench.put("a", "ann", &["orders"], 30);
         bench.well(actions);
@@ -338,6 +340,7 @@ fn what_is_absent_has_ended_only_if_memory_is_current_or_the_target_was_surveyed
         for input in inputs {
             bench.input(input);
         }
+        bench.pass(secs);
         bench.answer(&closing[0], absent());
         assert_eq!(bench.state("a"), state, "{name}");
         let contained = bench.reports.iter().any(|report| {
@@ -346,6 +349,38 @@ fn what_is_absent_has_ended_only_if_memory_is_current_or_the_target_was_surveyed
         });
         assert!(!contained, "{name}: what is not found is not shut");
     }
+}
+
+#[test]
+fn nothing_opens_and_nothing_is_surely_unbegun_while_calls_of_a_lost_journal_may_land() {
+    let mut bench = bench();
+    let copy = bench.journal.snapshot();
+    bench.come_back_with(copy);
+    let nobody = Input::Surveyed { integration: target(), sightings: vec![], complete: true };
+    let ordered = bench.put("a", "ann", &["orders"], 30);
+    assert!(ordered.is_empty(), "{ordered:?}");
+    bench.input(Input::JournalIsOld);
+    bench.input(Input::JournalIsCurrent);
+    bench.input(nobody.clone());
+    let (incarnation, position) = (Incarnation::from_uuid(uuid::Uuid::from_u128(9)), Position(2));
+    let accesses = vec![(id("a"), Revision(1))];
+    let opening =
+        bench.input(Input::Standing(Standing { incarnation, position, accesses, confirmed: false }));
+    assert!(opening.is_empty() && bench.book.meta().reconciling, "all were asked, and it is too early");
+    assert!(bench.pass(9).is_empty());
+    assert_eq!(bench.book.poll_timeout(), Some(Timestamp::from_secs(START + 10)), "it wakes up by itself");
+    let opening = bench.pass(1);
+    assert_eq!(opening[0].act.word(), "mint");
+    assert!(!bench.book.meta().reconciling);
+    // The survey was too early to know of an account that the lost one was making.
+    bench.order(Order::Pause { integration: None });
+    bench.put("b", "bob", &["orders"], 30);
+    let closing = bench.order(Order::EndAccess { access: id("b") });
+    assert_eq!((bench.state("b"), closing[0].act.word()), ("ending", "close"));
+    bench.input(nobody);
+    bench.put("c", "cay", &["orders"], 30);
+    bench.order(Order::EndAccess { access: id("c") });
+    assert_eq!(bench.state("c"), "ended", "a later one tells");
 }
 
 #[test]
