@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
-use model::Integration;
+use model::{Integration, Span};
 
 use super::reads::{self, Reading};
 use super::{CHECK_EVERY, Engine};
+
+/// Nothing opens on a target before it was surveyed: one that could not be is asked again after this long.
+const SURVEY_AGAIN: Span = Span::from_secs(30);
 
 impl Engine {
     pub(super) fn live(&self) -> impl Iterator<Item = &Integration> {
@@ -62,7 +65,8 @@ impl Engine {
                 if due > now || self.reading.contains(&key) {
                     continue;
                 }
-                self.due.insert(key, now.plus(every));
+                let awaited = what == Reading::Survey && self.book.waits_for_survey(&integration.id);
+                self.due.insert(key, now.plus(if awaited { SURVEY_AGAIN } else { every }));
                 self.begin_reading(&integration, what);
             }
         }

@@ -403,8 +403,11 @@ impl AccountRecord {
     }
 
     /// Returns true when nothing needs to be remembered of it.
-    pub fn is_forgettable(&self) -> bool {
-        self.phase == Phase::Absent && self.accesses.is_empty() && self.intent.is_none()
+    pub fn is_forgettable(&self, now: Timestamp) -> bool {
+        self.phase == Phase::Absent
+            && self.accesses.is_empty()
+            && self.intent.is_none()
+            && self.unsure.opens_after(now).is_none()
     }
 }
 

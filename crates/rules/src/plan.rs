@@ -78,7 +78,10 @@ pub fn plan(record: &AccountRecord, around: Surroundings, now: Timestamp) -> Pla
         Phase::Open => open(record, around, ending, now),
         Phase::Absent => match wants_opening(record, around, now) {
             Some(plan) => plan,
-            None => Plan::Wait(next_time(record, now)),
+            // What was sent to it is remembered until it has landed or never will.
+            None => {
+                Plan::Wait(next_time(record, now).into_iter().chain(record.unsure.opens_after(now)).min())
+            }
         },
         Phase::Suspended => suspended(record, around, now),
         // A deletion that was begun goes on; of a borrowed account none is ever begun.

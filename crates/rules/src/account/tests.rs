@@ -4,7 +4,7 @@ use model::{
     Access, AccessState, Code, EndReason, EntitlementSet, Ownership, Phase, Span, Timestamp, Verdict,
 };
 
-use super::{AccountRecord, OPENING_LIMIT, Unsure};
+use super::{AccountRecord, Intent, OPENING_LIMIT, Unsure};
 use crate::bench::{
     NOW, Numbers, accepted, access, active, ending, granting, in_mins, interrupted, record, rights,
 };
@@ -209,6 +209,29 @@ fn settling_is_done_at_once_and_goes_only_towards_less() {
             assert_eq!(late.goal(true, now), record.goal(true, now), "seed {seed}");
             assert!(late.living(now).eq(record.living(now)), "seed {seed}");
         }
+    }
+}
+
+#[test]
+fn what_can_be_forgotten() {
+    let absent = || record(Ownership::Owned, Phase::Absent, []);
+    type Case = (&'static str, AccountRecord, fn(&mut AccountRecord), bool);
+    let table: [Case; 6] = [
+        ("gone", absent(), |_| {}, true),
+        ("wanted", record(Ownership::Owned, Phase::Absent, [access("a", accepted())]), |_| {}, false),
+        ("shut", record(Ownership::Owned, Phase::Suspended, []), |_| {}, false),
+        (
+            "under way",
+            absent(),
+            |record| record.intent = Some(Intent { act: "open".into(), since: NOW }),
+            false,
+        ),
+        ("what was sent may land", absent(), |record| record.unsure.note(true, in_mins(1)), false),
+        ("what was sent has landed", absent(), |record| record.unsure.note(true, NOW), true),
+    ];
+    for (name, mut record, otherwise, expected) in table {
+        otherwise(&mut record);
+        assert_eq!(record.is_forgettable(NOW), expected, "{name}");
     }
 }
 

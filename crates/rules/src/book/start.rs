@@ -27,7 +27,9 @@ impl Book {
             && self.remembers_all()
             && self.clock.may_open().is_ok()
             && integration.is_some_and(|found| {
-                !found.paused
+                // An account of ours may stand there that this memory does not know of.
+                !self.waits_for_survey(&record.account.integration)
+                    && !found.paused
                     && !found.paused_here
                     && !found.retired
                     && found.replaced.is_none()
@@ -41,6 +43,11 @@ impl Book {
         self.remembers_all() && self.integrations.get(integration).is_some_and(|found| found.surveyed)
     }
 
+    /// The same of one account: not while something was sighted there that is still to be read.
+    fn is_sure_of(&self, record: &AccountRecord) -> bool {
+        self.is_sure(&record.account.integration) && !self.lanes.doubted.contains(&record.account.id)
+    }
+
     /// Whether this journal is known not to be an old copy.
     pub(super) const fn remembers_all(&self) -> bool {
         self.current && !self.meta.reconciling
@@ -49,11 +56,6 @@ impl Book {
     /// Returns until when calls may land that this memory does not know of, since a later one was lost.
     pub(super) fn lost_calls(&self, now: Timestamp) -> Option<Timestamp> {
         self.lost.opens_after(now).filter(|_| !self.remembers_all())
-    }
-
-    /// The same of one account: not while something was sighted there that is still to be read.
-    fn is_sure_of(&self, record: &AccountRecord) -> bool {
-        self.is_sure(&record.account.integration) && !self.lanes.doubted.contains(&record.account.id)
     }
 
     fn surroundings(&self, record: &AccountRecord) -> Surroundings {
@@ -119,8 +121,10 @@ impl Book {
         }
         self.settle(id, now);
         let Some(record) = self.accounts.get(&id) else { return };
-        if record.is_forgettable() {
+        if record.is_forgettable(now) {
+            let integration = record.account.integration.clone();
             self.forget_account(id);
+            self.retire_if_empty(&integration, now);
             return;
         }
         let integration = record.account.integration.clone();

@@ -327,6 +327,9 @@ fn a_shut_account_is_cleaned_up_and_rotated_when_that_is_due() {
         ("a borrowed one is never deleted", lent(), due, ALL, "wait"),
         ("a borrowed one is never rotated", lent(), stale, ALL, "wait"),
     ]);
+    let mut gone = record(Ownership::Owned, Phase::Absent, []);
+    gone.unsure.shrinking = Some(in_mins(1));
+    assert_eq!(told(plan(&gone, ALL, NOW)), "1m", "then it can be forgotten");
     let deleting = record(Ownership::Owned, Phase::Deleting, []);
     assert_eq!(told(plan(&deleting, NO_DELETING, NOW)), "wait", "a deletion stops at a leap of the clock");
 }

@@ -74,15 +74,7 @@ impl Bench {
         let book = restored(&journal, ownership, START);
         let mut bench =
             Self { book, journal, secs: START, wall_off: 0, position: 0, reports: vec![], ownership };
-        let actions = bench.order(Order::PutIntegration(Integration {
-            id: target(),
-            revision: Revision(1),
-            kind: DriverKind("made-up".into()),
-            settings: BTreeMap::new(),
-            secret: SecretReference("env://TIDEGATE_SECRET_X".into()),
-            policy,
-            lifecycle: Lifecycle::Live,
-        }));
+        let actions = bench.put_integration(target(), policy);
         assert!(actions.is_empty());
         bench.input(Input::JournalIsCurrent);
         bench.input(Input::Surveyed { integration: target(), sightings: vec![], complete: true });
@@ -154,6 +146,18 @@ impl Bench {
         self.input(Input::Order(NumberedOrder { incarnation, position: Position(self.position), order }))
     }
 
+    pub(crate) fn put_integration(&mut self, id: IntegrationId, policy: Policy) -> Vec<Action> {
+        self.order(Order::PutIntegration(Integration {
+            id,
+            revision: Revision(1),
+            kind: DriverKind("made-up".into()),
+            settings: BTreeMap::new(),
+            secret: SecretReference("env://TIDEGATE_SECRET_X".into()),
+            policy,
+            lifecycle: Lifecycle::Live,
+        }))
+    }
+
     pub(crate) fn put(&mut self, access: &str, grantee: &str, names: &[&str], mins: i64) -> Vec<Action> {
         self.put_revision(access, grantee, names, mins, 1)
     }
@@ -166,10 +170,15 @@ impl Bench {
         mins: i64,
         revision: u64,
     ) -> Vec<Action> {
+        let order = self.access_order(access, grantee, names, mins);
+        self.order(Order::PutAccess(AccessOrder { revision: Revision(revision), ..order }))
+    }
+
+    pub(crate) fn access_order(&self, access: &str, grantee: &str, names: &[&str], mins: i64) -> AccessOrder {
         let now = Timestamp::from_secs(self.secs);
-        self.order(Order::PutAccess(AccessOrder {
+        AccessOrder {
             id: id(access),
-            revision: Revision(revision),
+            revision: Revision(1),
             integration: target(),
             grantee: Grantee {
                 id: GranteeId::parse(grantee).unwrap(),
@@ -179,7 +188,7 @@ impl Bench {
             entitlements: rights(names),
             from: now,
             until: now.plus(Span::from_mins(mins)),
-        }))
+        }
     }
 
     pub(crate) fn answer(&mut self, action: &Action, answer: Answer) -> Vec<Action> {

@@ -2,7 +2,7 @@
 
 use journal::memory::Fate;
 use model::*;
-use rules::{Act, Answer, Input, Order, Report, Source, Standing};
+use rules::{AccessOrder, Act, Answer, Input, Order, Report, Source, Standing};
 
 use crate::bench::{Bench, NEVER_GIVEN, START, account, done, id, marked, present, rights, seen, target};
 
@@ -160,6 +160,39 @@ fn cleanup_counts_from_the_last_revocation_under_the_policy_of_then() {
         let there = bench.book.account(account("ann")).is_some();
         assert_eq!(there, expected == "shut", "{name}");
     }
+}
+
+#[test]
+fn a_deleted_account_is_remembered_while_what_was_sent_to_it_may_land() {
+    let mut bench = Bench::new(Ownership::Owned, cleanup(0));
+    let actions = bench.put("a", "ann", &["orders"], 30);
+    bench.well(actions);
+    let closing = bench.order(Order::EndAccess { access: id("a") });
+    let Answer::Closed(climb) = done(&closing[0].act) else { panic!("{closing:?}") };
+    let deleting = bench.answer(&closing[0], Answer::Closed(rules::Climb { in_doubt: true, ..climb }));
+    assert_eq!((bench.state("a"), deleting[0].act.word()), ("ended", "delete"));
+    assert!(bench.answer(&deleting[0], done(&deleting[0].act)).is_empty());
+    assert!(bench.put("b", "ann", &["orders"], 30).is_empty(), "a late rung would hit the new account");
+    bench.order(Order::EndAccess { access: id("b") });
+    assert!(bench.pass(9).is_empty());
+    assert!(bench.book.account(account("ann")).is_some());
+    bench.pass(1);
+    assert!(bench.book.account(account("ann")).is_none(), "forgotten by itself");
+    assert_eq!(bench.put("c", "ann", &["orders"], 30)[0].act.word(), "mint");
+}
+
+#[test]
+fn nothing_opens_on_a_target_that_was_never_surveyed() {
+    let mut bench = bench();
+    let other = IntegrationId::parse("other").unwrap();
+    bench.put_integration(other.clone(), Policy::default());
+    let order = bench.access_order("a", "ann", &["orders"], 30);
+    let order = AccessOrder { integration: other.clone(), ..order };
+    assert!(bench.order(Order::PutAccess(order)).is_empty(), "an account of it may stand there already");
+    let survey = |complete| Input::Surveyed { integration: other.clone(), sightings: vec![], complete };
+    assert!(bench.input(survey(false)).is_empty(), "a part of a survey says nothing");
+    assert_eq!(bench.input(survey(true))[0].act.word(), "mint");
+    assert_eq!(bench.put("b", "bob", &["orders"], 30)[0].act.word(), "mint", "one target is not another");
 }
 
 #[test]
