@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use driver::crash;
 use journal::identity::IdentityStore;
 use journal::{Journal, JournalFault};
 use model::{ConnectorId, Incarnation, Integration, IntegrationId, Position, Span, Timestamp};
@@ -105,6 +106,8 @@ pub(crate) struct Engine {
     committed: Position,
     /// How each target was when it was last looked at.
     health: BTreeMap<IntegrationId, Health>,
+    /// What was answered since something was written last.
+    answered: Vec<&'static str>,
     /// Questions of operators that wait for the next batch to be on disk.
     asked: Vec<Asked>,
 }
@@ -143,6 +146,7 @@ impl Engine {
             uncounted: false,
             committed,
             health: BTreeMap::new(),
+            answered: vec![],
             asked: vec![],
             parts,
         };
@@ -243,7 +247,10 @@ impl Engine {
     fn performed(&mut self, done: Result<(Id, Performed), JoinError>) {
         let done = match done {
             Ok((id, done)) => {
-                self.flights.remove(&id);
+                if let Some(flight) = self.flights.remove(&id) {
+                    crash::place(flight.act, "answer");
+                    self.answered.push(flight.act);
+                }
                 done
             }
             Err(fault) => {
@@ -285,7 +292,9 @@ impl Engine {
             let integration = Arc::new(record.integration.clone());
             let performer = Arc::clone(&self.performer);
             tracing::debug!(account = %action.account, integration = %action.integration, action = action.act.word(), "Action begins");
+            crash::place(action.act.word(), "intent");
             let flight = Flight {
+                act: action.act.word(),
                 account: action.account,
                 ticket: action.ticket,
                 integration: action.integration.clone(),

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use driver::{AccountSpec, Driver, HeirPolicy, OpenOrder, credential};
+use driver::{AccountSpec, Driver, HeirPolicy, OpenOrder, crash, credential};
 use journal::identity::Meeting;
 use model::{
     AccountId, AccountRef, Code, EntitlementSet, Failure, Generation, Integration, NewCredential, Observed,
@@ -46,12 +46,14 @@ pub(crate) struct Flight {
     pub(crate) account: AccountId,
     pub(crate) ticket: Ticket,
     pub(crate) integration: model::IntegrationId,
+    /// What is done, in a word.
+    pub(crate) act: &'static str,
 }
 
 impl Flight {
     /// Returns what a call came to that broke off: nobody knows.
     pub(crate) fn broke_off(self) -> Performed {
-        let Self { account, ticket, integration } = self;
+        let Self { account, ticket, integration, act: _ } = self;
         let answer =
             Answer::Failed(Failure::unknown(Code::DRIVER_FAULT, "the call broke off inside the agent"));
         Performed { account, ticket, integration, answer, identity: None }
@@ -83,7 +85,7 @@ impl Performer {
             identity = Some(opened.identity.clone());
             self.on_target(&opened, act, &integration).await
         };
-        let answer = match timeout(deadline, work).await {
+        let answer = match crash::within(word, timeout(deadline, work)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(failure)) => Answer::Failed(failure),
             Err(_) => Answer::Failed(Failure::unknown(

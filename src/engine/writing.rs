@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use driver::crash;
 use journal::JournalFault;
 use model::durable::Batch;
 use model::{BatchId, CloseOnly, Incarnation};
@@ -91,6 +92,9 @@ impl Engine {
         match self.parts.journal.append(step.batch()).await {
             Ok(proof) => {
                 measures::appended(begun.elapsed());
+                for act in std::mem::take(&mut self.answered) {
+                    crash::place(act, "kept");
+                }
                 let actions = self.book.keep(step, &proof).map_err(|_| EngineFault::ForeignProof)?;
                 self.dispatch(actions);
                 Ok(true)

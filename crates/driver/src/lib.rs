@@ -23,11 +23,13 @@
 //!   DEBUG;
 //! - need no right in `check` that the verbs do not need, and leave nothing behind in `check`, `discover`,
 //!   `observe` and `survey`;
-//! - connect again by itself after its connections were lost.
+//! - connect again by itself after its connections were lost;
+//! - call [`crash::exchange`] after each exchange with the target, so that tests can kill the agent there.
 //!
 //! [`contract::run`] holds every driver to it; `drivers/README.md` tells how to write one.
 
 pub mod contract;
+pub mod crash;
 pub mod credential;
 pub mod fake;
 pub mod manifest;

@@ -315,6 +315,7 @@ impl Session {
             Ok(outcome) => outcome.map_err(|error| Fault::of(&error, stage)),
             Err(_) => Err(Fault::late(stage)),
         };
+        driver::crash::exchange();
         if outcome.as_ref().is_err_and(|fault| fault.lost) {
             self.lost.store(true, Ordering::Relaxed);
         }

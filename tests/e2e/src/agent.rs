@@ -1,7 +1,9 @@
 //! The agent as a process: its own folder with configuration, token, identity, journal and admin secrets.
 
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -97,6 +99,28 @@ impl Agent {
 
     /// Starts it; returns when it says that it has started.
     pub async fn start(&mut self) -> anyhow::Result<()> {
+        self.start_with(vec![]).await
+    }
+
+    /// Starts it so that it dies at a place, see `driver::crash`.
+    pub async fn start_to_die(&mut self, at: &str) -> anyhow::Result<()> {
+        self.start_with(vec![("CRASH_TIDEGATE_AT", at.into())]).await
+    }
+
+    /// Whether it was killed since it was started; then it does not run any more.
+    pub fn died(&mut self) -> anyhow::Result<bool> {
+        let Some(process) = &mut self.process else { return Ok(true) };
+        match process.ended()? {
+            None => Ok(false),
+            Some(status) if status.signal() == Some(9) || status.code() == Some(137) => {
+                self.process = None;
+                Ok(true)
+            }
+            Some(status) => bail!("the agent ended with {status}; it said:\n{}", process.tail()),
+        }
+    }
+
+    async fn start_with(&mut self, env: Vec<(&str, OsString)>) -> anyhow::Result<()> {
         if self.process.is_some() {
             bail!("this agent runs already");
         }
@@ -107,7 +131,7 @@ impl Agent {
             log: self.log.path(),
             program: &self.program,
             args: vec!["run".into(), "--config".into(), self.config().into()],
-            env: vec![],
+            env,
             without_rights: self.without_rights,
         })?;
         let admin = clock::until("the agent is started", READY, async || {

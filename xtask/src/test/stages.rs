@@ -135,6 +135,12 @@ pub(super) const STAGES: &[Stage] = &[
         &[],
         &[Step::FreshWorlds(100_000)],
     ),
+    suite(
+        "crash",
+        "the agent dies at every step of every act",
+        POSTGRES,
+        &[Step::Programs, Step::Tests(&["-p", "e2e", "dies", "--", "--include-ignored"])],
+    ),
     long("deny", "licences, bans and sources of all dependencies", &[Need::CargoDeny], &[Step::Licences]),
     long(
         "long",

@@ -2,6 +2,7 @@
 
 mod crash;
 mod offline;
+mod points;
 
 use e2e::clock::Watch;
 use e2e::story::{self, STEPS};

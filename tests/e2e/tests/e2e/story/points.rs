@@ -1,0 +1,240 @@
+//! The agent dies at every step of its journal and after every exchange with the target, and everything
+//! comes to what it should have been: no account that nobody knows, no early end, the same credential.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use e2e::clock;
+use e2e::command::text_at;
+use e2e::shop;
+use e2e::world::{Access, Credential, Options, World};
+
+use crate::unwrapped;
+
+/// Within this everything is as it should be after a death. What was under way may still land for ten
+/// seconds; until then nothing is opened on that account.
+const SOON: Duration = Duration::from_secs(60);
+/// More exchanges than any act has.
+const MOST: u32 = 60;
+
+/// What is done when the agent dies, and which act of the agent it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deed {
+    /// The first access of somebody.
+    First,
+    /// The first access of somebody whose account is there and shut.
+    Again,
+    /// A second access joins.
+    Join,
+    /// One of two ends.
+    Leave,
+    /// A new credential is asked for.
+    Rotate,
+    /// The last access ends, and the account is kept.
+    Close,
+    /// The last access ends, and the account goes.
+    Delete,
+}
+
+const ALL: [(Deed, &str); 8] = [
+    (Deed::First, "mint"),
+    (Deed::First, "open"),
+    (Deed::Again, "open"),
+    (Deed::Join, "converge"),
+    (Deed::Leave, "converge"),
+    (Deed::Rotate, "open"),
+    (Deed::Close, "close"),
+    (Deed::Delete, "delete"),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_that_dies_at_a_step_comes_to_what_it_should_have_been() {
+    let mut world = unwrapped(World::start(&options()).await);
+    let sample = [
+        (Deed::First, "mint", "answer"),
+        (Deed::First, "open", "1"),
+        (Deed::Join, "converge", "answer"),
+        (Deed::Close, "close", "3"),
+        (Deed::Delete, "delete", "intent"),
+    ];
+    for (deed, act, place) in sample {
+        assert!(unwrapped(told(&mut world, deed, act, place).await), "{deed:?} has no {act}:{place}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "long: every step of every act, ten seconds each"]
+async fn an_agent_that_dies_at_any_step_comes_to_what_it_should_have_been() {
+    let mut world = unwrapped(World::start(&options()).await);
+    for (deed, act) in ALL {
+        for place in ["intent", "answer", "kept"] {
+            assert!(unwrapped(told(&mut world, deed, act, place).await), "{deed:?} has no {act}:{place}");
+        }
+        let mut exchanges = 0;
+        while act != "mint" && unwrapped(told(&mut world, deed, act, &(exchanges + 1).to_string()).await) {
+            exchanges += 1;
+            assert!(exchanges < MOST, "{deed:?} has no end of exchanges");
+        }
+        println!("{deed:?}: {act} has {exchanges} exchanges");
+        assert!(act == "mint" || exchanges > 1, "{deed:?} has only {exchanges} exchanges in {act}");
+    }
+}
+
+fn options() -> Options {
+    Options { proxied: false, approval: "auto", ..Options::default() }
+}
+
+async fn told(world: &mut World, deed: Deed, act: &str, place: &str) -> anyhow::Result<bool> {
+    let played = play(world, deed, act, place).await;
+    played.with_context(|| format!("{deed:?}, dead at {act}:{place}")).map_err(|fault| world.explained(fault))
+}
+
+/// Plays a deed; returns whether the agent died in it.
+async fn play(world: &mut World, deed: Deed, act: &str, place: &str) -> anyhow::Result<bool> {
+    let cleanup = if matches!(deed, Deed::Again | Deed::Close) { None } else { Some(0) };
+    world.apply(cleanup).await?;
+    let mut standing: Vec<Access> = vec![];
+    if deed == Deed::Again {
+        let before = opened(world, shop::GOODS).await?;
+        ended(world, &before).await?;
+    }
+    if !matches!(deed, Deed::First | Deed::Again) {
+        standing.push(opened(world, shop::ORDERS).await?);
+    }
+    if deed == Deed::Leave {
+        standing.push(opened(world, shop::GOODS).await?);
+    }
+    let before = match standing.first() {
+        Some(access) => Some(world.credential(access).await?),
+        None => None,
+    };
+    world.agent.stop()?;
+    world.agent.start_to_die(&format!("{act}:{place}")).await?;
+
+    let ending = match deed {
+        Deed::First | Deed::Again => {
+            standing.push(world.request(shop::ORDERS, "30m").await?);
+            None
+        }
+        Deed::Join => {
+            standing.push(world.request(shop::GOODS, "30m").await?);
+            None
+        }
+        Deed::Rotate => {
+            let access = standing.first().context("an access")?;
+            world.requester.ask(["credential", &access.0, "--rotate"]).await?;
+            None
+        }
+        Deed::Leave | Deed::Close | Deed::Delete => {
+            let access = standing.pop().context("an access")?;
+            world.revoke(&access).await?;
+            Some(access)
+        }
+    };
+    let died = clock::until("the agent died, or all is done", SOON, async || {
+        if world.agent.died()? {
+            return Ok(Some(true));
+        }
+        Ok(done(world, deed, &standing, ending.as_ref(), before.as_ref()).await?.then_some(false))
+    })
+    .await?;
+    if died {
+        world.agent.start().await?;
+    }
+    clock::until("all is as it should be", SOON, async || {
+        let done = done(world, deed, &standing, ending.as_ref(), before.as_ref()).await?;
+        Ok(done.then_some(()))
+    })
+    .await?;
+    as_it_should_be(world, deed, &standing, before.as_ref()).await?;
+    for access in &standing {
+        ended(world, access).await?;
+    }
+    let left = world.accounts()?;
+    ensure!(left.is_empty(), "somebody can still log in: {left:?}");
+    Ok(died)
+}
+
+async fn opened(world: &World, resource: &str) -> anyhow::Result<Access> {
+    let access = world.request(resource, "30m").await?;
+    world.wait_label(&access, "Active", SOON).await?;
+    Ok(access)
+}
+
+async fn ended(world: &World, access: &Access) -> anyhow::Result<()> {
+    world.revoke(access).await?;
+    world.wait_label(access, "Revoked", SOON).await?;
+    Ok(())
+}
+
+async fn label(world: &World, access: &Access) -> anyhow::Result<String> {
+    text_at(&world.show(access).await?, "/label")
+}
+
+/// Whether the deed has come to its end, as far as the control plane and the target tell.
+async fn done(
+    world: &World,
+    deed: Deed,
+    standing: &[Access],
+    ending: Option<&Access>,
+    before: Option<&Credential>,
+) -> anyhow::Result<bool> {
+    for access in standing {
+        match label(world, access).await?.as_str() {
+            "Active" => {}
+            "Granting" => return Ok(false),
+            other => bail!("{} stands and is {other}", access.0),
+        }
+    }
+    if let Some(access) = ending {
+        match label(world, access).await?.as_str() {
+            "Revoked" => {}
+            "Revoking" | "Active" => return Ok(false),
+            other => bail!("{} ends and is {other}", access.0),
+        }
+    }
+    let Some(before) = before else { return Ok(true) };
+    Ok(match deed {
+        Deed::Rotate => {
+            let access = standing.first().context("an access")?;
+            world.credential(access).await?.generation > before.generation
+        }
+        Deed::Delete => world.read_back(&before.account)?.is_none(),
+        Deed::First | Deed::Again | Deed::Join | Deed::Leave | Deed::Close => true,
+    })
+}
+
+/// What is open works with the credential that the grantee has, and nothing else is open.
+async fn as_it_should_be(
+    world: &World,
+    deed: Deed,
+    standing: &[Access],
+    before: Option<&Credential>,
+) -> anyhow::Result<()> {
+    if let Some(access) = standing.first() {
+        let credential = world.credential(access).await?;
+        if let Some(before) = before.filter(|_| deed != Deed::Rotate) {
+            let same = credential.generation == before.generation;
+            ensure!(same, "the credential is another: {credential:?} after {before:?}");
+            ensure!(credential.password.expose() == before.password.expose(), "the password is another");
+        }
+        let (query, count) = shop::COUNT_ORDERS;
+        let read = world.login(&credential).run(query).await?.ok()?;
+        ensure!(read.trim() == count, "{query} gave {read:?}");
+        let rights = u64::try_from(standing.len()).unwrap_or(u64::MAX);
+        let found = world.read_back(&credential.account)?.context("the account")?;
+        ensure!(found.can_login && found.memberships == rights, "the account stands so: {found:?}");
+        let accounts = world.accounts()?;
+        ensure!(accounts == [credential.account], "these can log in: {accounts:?}");
+        return Ok(());
+    }
+    let before = before.context("what was open")?;
+    world.login(before).run("select 1").await?.refused()?;
+    let found = world.read_back(&before.account)?;
+    if deed == Deed::Delete {
+        ensure!(found.is_none(), "the account is there: {found:?}");
+    } else {
+        ensure!(found.as_ref().is_some_and(e2e::world::Standing::is_shut), "the target has {found:?}");
+    }
+    Ok(())
+}
