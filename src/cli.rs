@@ -17,6 +17,7 @@ mod keys;
 mod print;
 mod receipts;
 mod run;
+mod setup_script;
 mod shared;
 mod status;
 mod version;
@@ -91,6 +92,7 @@ enum Command {
     Check(check::Args),
     Config(config::Args),
     Drivers(drivers::Args),
+    SetupScript(setup_script::Args),
     Keys(keys::Args),
     Bindings(bindings::Args),
     Journal(journal::Args),
@@ -124,6 +126,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args, &context),
         Command::Config(args) => config::run(&args, &context),
         Command::Drivers(args) => drivers::run(&args, &context),
+        Command::SetupScript(args) => setup_script::run(&args, &context),
         Command::Keys(args) => keys::run(&args, &context),
         Command::Bindings(args) => bindings::run(&args, &context),
         Command::Journal(args) => journal::run(&args, &context),

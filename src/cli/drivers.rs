@@ -91,6 +91,16 @@ fn tell(manifest: &Manifest, lines: &mut Lines) {
         lines.push(format!("  {} ({seen}): {}", vector.what, vector.remedy));
     }
     lines.push("");
+    if !manifest.setup.modes.is_empty() {
+        lines.push(format!("Modes of `tidegate setup-script {}`, the usual one first:", manifest.kind));
+    }
+    for mode in manifest.setup.modes {
+        lines.push(format!("  {}: {}", mode.name, mode.sentence));
+        for sentence in mode.cannot {
+            lines.push(format!("      cannot: {sentence}"));
+        }
+    }
+    lines.push("");
     lines.push("Rights that the admin needs:");
     for right in manifest.rights {
         let needed = if right.required { "needed" } else { "for some only" };

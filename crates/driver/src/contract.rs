@@ -1,7 +1,7 @@
 //! The contract suite: one for all drivers, run by each driver's tests on its own [`World`].
 //!
-//! [`run`] plays every case, one after another, prints what is not applicable by name, and panics at the
-//! end with the names of all broken cases. Cases share one target and one integration; each has its own
+//! [`run`] plays every case, one after another, prints what the world lists as not applicable, and panics at
+//! the end with the names of all broken cases; a case that cannot be played and is not in that list is one. Cases share one target and one integration; each has its own
 //! grantees and puts them away; the last case retires the integration, so nothing of ours is left.
 
 mod case;

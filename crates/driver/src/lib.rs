@@ -35,6 +35,7 @@ pub mod fake;
 pub mod manifest;
 pub mod naming;
 pub mod settings;
+pub mod setup;
 pub mod sink;
 
 use std::sync::Arc;
@@ -50,6 +51,7 @@ use seal::mark::MarkKeys;
 
 pub use manifest::Manifest;
 pub use settings::{ConfigFault, Settings};
+pub use setup::{SetupFault, SetupWish};
 pub use sink::{Resource, ResourceSink, SightingSink};
 
 /// The admin credential of a target, by key (`username`, `password`, …), as the secret store gave it.
@@ -182,6 +184,16 @@ pub trait Driver: Send + Sync {
     /// # Errors
     /// When the system has no randomness for a salt.
     fn verifier(&self, clear: &Secret) -> Result<Option<Verifier>, Failure>;
+
+    /// Writes the script that prepares a target for the agent, or takes that back. Pure text: nothing is asked
+    /// of a target. Drivers whose targets differ by mode or version override it; the first mode's script for a
+    /// wish of nothing is the manifest's own.
+    ///
+    /// # Errors
+    /// When the wish does not fit this kind, naming what does.
+    fn setup_script(&self, wish: &SetupWish) -> Result<String, SetupFault> {
+        wish.of_one_kind(self.manifest())
+    }
 }
 
 /// Checked settings, not yet opened.

@@ -224,10 +224,25 @@ pub struct Setup {
     pub comment: &'static str,
     /// How to run it, as comment lines: which client, as whom, which placeholders it fills.
     pub usage: &'static [&'static str],
+    /// What both scripts begin with, for example names that they use.
+    pub begin: &'static [&'static str],
     /// Makes the admin account.
     pub make: &'static [&'static str],
     /// Removes the admin account, after the rights.
     pub remove: &'static [&'static str],
+    /// In which ways a target can be prepared, the usual one first; empty when there is one only.
+    pub modes: &'static [SetupMode],
+}
+
+/// One way to prepare a target: what the admin account may do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SetupMode {
+    /// For example `least`.
+    pub name: &'static str,
+    /// What it gives, in one sentence.
+    pub sentence: &'static str,
+    /// What the driver cannot do with it, a sentence each.
+    pub cannot: &'static [&'static str],
 }
 
 impl Manifest {
@@ -279,6 +294,9 @@ impl Manifest {
         for line in self.setup.usage {
             push_line(&mut script, &format!("{} {line}", self.setup.comment));
         }
+        for line in self.setup.begin {
+            push_line(&mut script, line);
+        }
         script
     }
 
@@ -288,6 +306,7 @@ impl Manifest {
         distinct("field", self.fields.iter().map(|field| field.key), &mut found);
         distinct("secret key", self.secret_keys.iter().map(|key| key.key), &mut found);
         distinct("resource kind", self.resources.iter().map(|resource| resource.kind), &mut found);
+        distinct("mode", self.setup.modes.iter().map(|mode| mode.name), &mut found);
         distinct("right", self.rights.iter().map(|right| right.name), &mut found);
         for field in self.fields {
             if field.required && field.default.is_some() {

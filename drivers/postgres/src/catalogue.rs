@@ -10,7 +10,9 @@ mod living;
 mod resources;
 mod shared;
 
-pub(crate) use accounts::{ACCOUNT, ACCOUNTS, DEPENDING, LIVING, MEMBERSHIPS, ONWARD, SETTINGS, SURVEY};
+pub(crate) use accounts::{
+    ACCOUNT, ACCOUNTS, DEPENDING, GIVERS, LIVING, MEMBERSHIPS, ONWARD, OWNED_IN, SETTINGS, SURVEY,
+};
 pub(crate) use definition::{BEYOND, LACKING_IN_SCOPE, LACKING_ON_TABLE};
 pub(crate) use direct::{DIRECT_RIGHTS, PARAMETER_RIGHTS};
 pub(crate) use living::{END_SESSIONS, PREPARED, PREPARED_IN_THE_WAY};

@@ -34,6 +34,15 @@ pub(crate) struct Known {
     pub(crate) comment: Option<String>,
 }
 
+/// What an admin who cannot lock the account's row expects to see after a deed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Afterwards {
+    /// The same account as before.
+    There,
+    /// No role of its OID.
+    Gone,
+}
+
 impl PostgresTarget {
     pub(crate) async fn shut_login(&self, account: &AccountRef) -> Result<(), Fault> {
         self.deed(account, &|name| vec![statements::shut_login(name)]).await
@@ -101,8 +110,19 @@ impl PostgresTarget {
         Ok(find(roles, account, &self.context, &facts.identity, facts.ourselves))
     }
 
-    /// Verifies and acts as one, and ends whatever of the account's own stands in the way.
+    /// Verifies and acts as one.
     pub(crate) async fn act(&self, known: &Known, deed: &[String]) -> Result<(), Fault> {
+        self.act_until(known, deed, Afterwards::There).await
+    }
+
+    /// Drops the account, verified in the same way.
+    pub(crate) async fn act_to_drop(&self, known: &Known) -> Result<(), Fault> {
+        let deed = [statements::drop_role(&Ident::found(&known.name))];
+        self.act_until(known, &deed, Afterwards::Gone).await
+    }
+
+    /// Verifies and acts as one, and ends whatever of the account's own stands in the way.
+    async fn act_until(&self, known: &Known, deed: &[String], afterwards: Afterwards) -> Result<(), Fault> {
         let mut resisting = false;
         for tries in 1..=TRIES {
             let session = self.pool.session(&self.home, Purpose::Close).await?;
@@ -119,7 +139,10 @@ impl PostgresTarget {
             script.extend([statements::BEGIN.to_owned(), verify.clone()]);
             script.extend(deed.iter().cloned());
             if !superuser {
-                script.push(verify);
+                script.push(match afterwards {
+                    Afterwards::There => verify,
+                    Afterwards::Gone => statements::verify_gone(known.oid),
+                });
             }
             script.extend([statements::IN_TIME.to_owned(), statements::COMMIT.to_owned()]);
             let script = statements::script(&script);

@@ -8,11 +8,11 @@ use model::{AccountRef, Code, Failure, Retry};
 use tokio_postgres::error::SqlState;
 
 use crate::account::{self, HEIR, column, our_mark, read_mark};
-use crate::catalogue::SHARED_ROLE;
+use crate::catalogue::{GIVERS, OWNED_IN, SHARED_ROLE};
 use crate::close::Known;
 use crate::faults::{ASSERTION, Fault, Stage};
 use crate::quote::Ident;
-use crate::session::Purpose;
+use crate::session::{Purpose, Session};
 use crate::statements;
 use crate::target::PostgresTarget;
 
@@ -25,7 +25,11 @@ impl PostgresTarget {
             }
             let reference = role.reference(account.id);
             self.end_sessions(&reference).await?;
-            self.strip(&reference).await?;
+            match self.strip(&reference).await {
+                // Given by others, and beyond an admin who is no superuser: it goes with the role.
+                Err(fault) if fault.is(&SqlState::INSUFFICIENT_PRIVILEGE) => {}
+                outcome => outcome?,
+            }
             match self.drop_account(&known, heir).await {
                 // Renamed, deleted by somebody else, or given something new meanwhile: look again.
                 Err(fault)
@@ -57,20 +61,9 @@ impl PostgresTarget {
         let (left, _) = self.places(known.oid, &["a", "d", "r", "i", "t", "x"], Purpose::Close).await?;
         let name = Ident::found(&known.name);
         for database in left {
-            let session = self.pool.session(&database, Purpose::Close).await?;
-            let superuser = session.facts()?.superuser;
-            let script = statements::script(&[
-                statements::BEGIN.to_owned(),
-                statements::verify(known.oid, &known.name, known.comment.as_deref(), superuser),
-                statements::verify_owns_nothing(known.oid),
-                statements::drop_owned(&name),
-                statements::IN_TIME.to_owned(),
-                statements::COMMIT.to_owned(),
-            ]);
-            let outcome = session.run(&script, Stage::Lasting).await;
-            session.settle(outcome).await?;
+            self.drop_owned(known, &name, &database, false).await?;
         }
-        self.act(known, &[statements::drop_role(&name)]).await
+        self.act_to_drop(known).await
     }
 
     /// Hands everything that a role owns to the heir, in every database.
@@ -82,14 +75,18 @@ impl PostgresTarget {
         let heir = self.heir().await?;
         for database in places {
             let session = self.pool.session(&database, purpose).await?;
-            let superuser = session.facts()?.superuser;
-            let mut script = vec![
-                statements::BEGIN.to_owned(),
-                statements::verify(oid, name, None, superuser),
-                statements::reassign(&Ident::found(name), &heir),
-            ];
-            script.extend([statements::IN_TIME.to_owned(), statements::COMMIT.to_owned()]);
-            let outcome = session.run(&statements::script(&script), Stage::Lasting).await;
+            let outcome = if session.facts()?.superuser {
+                let script = statements::script(&[
+                    statements::BEGIN.to_owned(),
+                    statements::verify(oid, name, None, true),
+                    statements::reassign(&Ident::found(name), &heir),
+                    statements::IN_TIME.to_owned(),
+                    statements::COMMIT.to_owned(),
+                ]);
+                session.run(&script, Stage::Lasting).await
+            } else {
+                reassign_without(&session, oid, name, &heir).await
+            };
             session.settle(outcome).await?;
         }
         if closed {
@@ -97,6 +94,44 @@ impl PostgresTarget {
             return Err(Failure::refused(Code::OWNED_OBJECTS, detail).with_retry(Retry::NeedsHuman).into());
         }
         Ok(())
+    }
+
+    /// Takes what a role has in a database and does not own.
+    pub(crate) async fn drop_owned(
+        &self,
+        known: &Known,
+        name: &Ident,
+        database: &str,
+        shared: bool,
+    ) -> Result<(), Fault> {
+        let session = self.pool.session(database, Purpose::Close).await?;
+        let facts = session.facts()?.clone();
+        let mut roles = vec![name.clone()];
+        if !facts.superuser {
+            let givers = match session.rows(GIVERS, &[&known.oid]).await {
+                Ok(rows) => rows,
+                Err(fault) => return session.settle(Err(fault)).await,
+            };
+            for row in &givers {
+                roles.push(Ident::found(&column::<String>(row, 0)?));
+            }
+        }
+        let mut script = vec![statements::BEGIN.to_owned()];
+        if shared && facts.superuser {
+            script.push(statements::lock_shared(facts.superuser, facts.version));
+        }
+        script.push(statements::verify(known.oid, &known.name, known.comment.as_deref(), facts.superuser));
+        script.push(statements::verify_owns_nothing(known.oid));
+        if !facts.superuser {
+            script.extend(roles.iter().map(|role| statements::take_on(role, facts.version)));
+        }
+        script.push(statements::drop_owned(name));
+        if !facts.superuser {
+            script.extend(roles.iter().map(|role| statements::let_go(role, facts.version)));
+        }
+        script.extend([statements::IN_TIME.to_owned(), statements::COMMIT.to_owned()]);
+        let outcome = session.run(&statements::script(&script), Stage::Lasting).await;
+        session.settle(outcome).await
     }
 
     pub(crate) fn heir_name(&self) -> Result<String, Failure> {
@@ -144,4 +179,47 @@ impl PostgresTarget {
         }
         Err(account::missing().into())
     }
+}
+
+/// Hands over what a role owns in one database, as an admin who is no superuser: it takes on both roles for as long, and
+/// lets the heir own things in the schemas that they are in. What it cannot hand over stays, all of it.
+async fn reassign_without(session: &Session, oid: u32, name: &str, heir: &Ident) -> Result<(), Fault> {
+    let (role, version) = (Ident::found(name), session.facts()?.version);
+    let mut schemas = vec![];
+    for row in session.rows(OWNED_IN, &[&oid]).await? {
+        schemas.push(Ident::found(&column::<String>(&row, 0)?));
+    }
+    let hand_over = async {
+        let begin = statements::script(&[
+            statements::BEGIN.to_owned(),
+            statements::verify(oid, name, None, false),
+            statements::take_on(&role, version),
+            statements::take_on(heir, version),
+        ]);
+        session.run(&begin, Stage::Harmless).await?;
+        // The names of schemas are other people's: one statement an exchange.
+        for schema in &schemas {
+            session.run(&statements::let_own_in(schema, heir), Stage::Harmless).await?;
+        }
+        session.run(&statements::reassign(&role, heir), Stage::Harmless).await?;
+        for schema in &schemas {
+            session.run(&statements::let_own_in_no_more(schema, heir), Stage::Harmless).await?;
+        }
+        let end = statements::script(&[
+            statements::let_go(&role, version),
+            statements::let_go(heir, version),
+            statements::verify(oid, name, None, false),
+            statements::IN_TIME.to_owned(),
+            statements::COMMIT.to_owned(),
+        ]);
+        session.run(&end, Stage::Lasting).await
+    };
+    hand_over.await.map_err(|fault| {
+        if !fault.is(&SqlState::INSUFFICIENT_PRIVILEGE) {
+            return fault;
+        }
+        let detail = "the account owns objects that the admin may not hand over, as it has no rights of their schema's \
+                      owner: hand them over, or make the admin a member of that owner";
+        Failure::refused(Code::OWNED_OBJECTS, detail).with_retry(Retry::NeedsHuman).into()
+    })
 }

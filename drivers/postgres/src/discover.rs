@@ -73,7 +73,9 @@ impl PostgresTarget {
         let mut last = String::new();
         loop {
             let session = self.pool.session(&self.home, Purpose::Read).await?;
-            let outcome = session.rows(ROLES, &[&last, &PAGE]).await;
+            let facts = session.facts()?;
+            let any = facts.superuser || !facts.version.memberships_have_options();
+            let outcome = session.rows(ROLES, &[&last, &PAGE, &any]).await;
             let rows = session.settle(outcome).await?;
             let names: Vec<String> = rows.iter().filter_map(|row| name(row, 0)).collect();
             let Some(end) = names.last() else { return Ok(()) };

@@ -20,11 +20,13 @@ mod observe;
 mod open;
 mod quote;
 mod retire;
+mod rights;
 mod roles;
 mod scope;
 mod session;
 mod sessions;
 mod settings;
+mod setup;
 mod statements;
 mod strip;
 mod survey;
@@ -35,7 +37,10 @@ mod wire;
 
 use async_trait::async_trait;
 use driver::credential::{ITERATIONS, ScramSha256};
-use driver::{Caller, ConfigFault, Connect, Driver, Manifest, Settings, Target, TargetContext, TargetSecret};
+use driver::{
+    Caller, ConfigFault, Connect, Driver, Manifest, Settings, SetupFault, SetupWish, Target, TargetContext,
+    TargetSecret,
+};
 use model::{Failure, Secret, Verifier};
 use secrets::binding::Endpoint;
 use tokio_postgres::error::SqlState;
@@ -62,6 +67,10 @@ impl Driver for Postgres {
 
     fn verifier(&self, clear: &Secret) -> Result<Option<Verifier>, Failure> {
         Ok(Some(ScramSha256::of(clear, ITERATIONS)?.in_postgres_form()))
+    }
+
+    fn setup_script(&self, wish: &SetupWish) -> Result<String, SetupFault> {
+        setup::script(wish)
     }
 }
 

@@ -3,7 +3,7 @@
 use driver::Manifest;
 use driver::manifest::{
     CredentialForm, Expiry, ExpiryClass, Field, FieldFormat, MarkClass, PermissionType, ResidualVector,
-    ResourceType, RightNeeded, SecretKey, Setup, Survival,
+    ResourceType, RightNeeded, SecretKey, Setup, SetupMode, Survival,
 };
 use driver::naming::{NameCase, NameLimits};
 use model::{Ownership, ResidualKind};
@@ -55,13 +55,55 @@ pub(crate) static MANIFEST: Manifest = Manifest {
         language: "sql",
         comment: "--",
         usage: &[
-            "Run it with psql as a superuser, in any database of the server:",
-            "  psql -v username=tidegate_connector -v password=... -f this-file",
+            "Run it with psql 11 or later as a superuser, in any database of the server:",
+            "    psql -X -d postgres -f THIS_FILE",
+            "The role is tidegate_connector unless you add: -v username=NAME. A password is asked for when it is set,",
+            "and only a verifier goes to the server. Mode `least` gives the role less than mode `superuser`.",
         ],
-        make: &["CREATE ROLE :\"username\" LOGIN PASSWORD :'password';"],
+        begin: &[
+            "\\set ON_ERROR_STOP on",
+            "\\if :{?username}",
+            "\\else",
+            "    \\set username tidegate_connector",
+            "\\endif",
+        ],
+        make: &[
+            "CREATE ROLE :\"username\" LOGIN;",
+            "SET password_encryption = 'scram-sha-256';",
+            "\\password :\"username\"",
+        ],
         remove: &["DROP ROLE :\"username\";"],
+        modes: MODES,
     },
 };
+
+/// The mode of the product document.
+pub(crate) const SUPERUSER: &str = "superuser";
+/// The mode for those who do not give that away.
+pub(crate) const LEAST: &str = "least";
+
+const MODES: &[SetupMode] = &[
+    SetupMode {
+        name: SUPERUSER,
+        sentence: "The admin is a superuser, as the product document has it: everything works, and everything can be done with it.",
+        cannot: &[],
+    },
+    SetupMode {
+        name: LEAST,
+        sentence: "The admin makes roles, ends sessions and has the rights of the owners that you name. Narrow from 16 on; up to 15 CREATEROLE is close to SUPERUSER.",
+        cannot: LEAST_CANNOT,
+    },
+];
+
+const LEAST_CANNOT: &[&str] = &[
+    "What a role makes later is not covered by access to its schema or database unless you made the admin a member of that role (--owner).",
+    "An account that owns something in a schema of somebody whom the admin is no member of is not deleted: that cannot be handed to the heir, so it is kept shut and reported.",
+    "What a superuser adds to an account by hand (CREATEDB, memberships that others gave) is seen and reported, and not taken; the login is shut all the same.",
+    "Members are made only of roles that you give it with ADMIN OPTION (from 16 on); rights on what superusers own only with GRANT OPTION.",
+    "What an account makes in a schema is not given to other accounts that have access there.",
+    "An account's row is not locked before it is acted on: it is verified before and after, in one transaction.",
+    "Up to 15, whoever can log in to a database can hold up openings there, not closings, with an advisory lock.",
+];
 
 const FIELDS: &[Field] = &[
     Field {
@@ -248,7 +290,7 @@ mod tests {
     #[test]
     fn the_scripts_quote_what_people_fill_in() {
         let script = MANIFEST.setup_script();
-        assert!(script.contains("CREATE ROLE :\"username\" LOGIN PASSWORD :'password';"), "{script}");
+        assert!(script.contains("CREATE ROLE :\"username\" LOGIN;"), "{script}");
         assert!(script.contains("ALTER ROLE :\"username\" SUPERUSER;"), "{script}");
         assert!(MANIFEST.removal_script().ends_with("DROP ROLE :\"username\";\n"));
     }

@@ -5,6 +5,7 @@ use model::{Code, Failure, Residual, ResidualKind};
 
 use crate::account::{HEIR, PERMISSION_ROLE, column, our_mark, read_mark};
 use crate::catalogue::{COMMON_USE, MEMBERS, SHARED_ROLE, SHARED_ROLES};
+use crate::close::Known;
 use crate::faults::{Fault, Stage};
 use crate::quote::{Ident, shown};
 use crate::roles::COMMON;
@@ -88,20 +89,9 @@ impl PostgresTarget {
             return Err(Failure::refused(Code::OWNED_OBJECTS, detail).into());
         }
         let name = Ident::found(&role.name);
+        let known = Known { oid: role.oid, name: role.name.clone(), comment: None };
         for database in places {
-            let session = self.pool.session(&database, Purpose::Close).await?;
-            let superuser = session.facts()?.superuser;
-            let script = statements::script(&[
-                statements::BEGIN.to_owned(),
-                statements::lock_shared(superuser),
-                statements::verify(role.oid, &role.name, None, superuser),
-                statements::verify_owns_nothing(role.oid),
-                statements::drop_owned(&name),
-                statements::IN_TIME.to_owned(),
-                statements::COMMIT.to_owned(),
-            ]);
-            let outcome = session.run(&script, Stage::Lasting).await;
-            session.settle(outcome).await?;
+            self.drop_owned(&known, &name, &database, true).await?;
         }
         let session = self.pool.session(&self.home, Purpose::Close).await?;
         let superuser = session.facts()?.superuser;
@@ -109,6 +99,7 @@ impl PostgresTarget {
             statements::BEGIN.to_owned(),
             statements::verify(role.oid, &role.name, None, superuser),
             statements::drop_role(&name),
+            statements::verify_gone(role.oid),
             statements::IN_TIME.to_owned(),
             statements::COMMIT.to_owned(),
         ]);

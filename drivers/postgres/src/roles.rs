@@ -222,13 +222,17 @@ impl PostgresTarget {
         lacking: &[Lacking],
     ) -> Result<(), Fault> {
         let ident = Ident::found(&role.name);
+        // Its lock is what lets one order at a time do this.
+        self.managed_role().await?;
         for try_again in [true, true, false] {
             let session = self.pool.session(scope.database(), Purpose::Open).await?;
             let give = async {
                 let facts = session.facts()?;
                 let definition = Definition::of(scope, level, facts.version);
                 session.run(statements::BEGIN, Stage::Harmless).await?;
-                session.run(&statements::lock_shared(facts.superuser), Stage::Harmless).await?;
+                session
+                    .run(&statements::lock_shared(facts.superuser, facts.version), Stage::Harmless)
+                    .await?;
                 let verify = statements::verify(role.oid, &role.name, Some(&role.comment), facts.superuser);
                 session.run(&verify, Stage::Harmless).await?;
                 for subject in subjects(lacking) {

@@ -28,6 +28,9 @@ pub(crate) struct Prepared {
     pub(crate) transaction: String,
     pub(crate) database: Option<String>,
     pub(crate) connectable: bool,
+    pub(crate) owner: String,
+    /// We are a member of the owner.
+    pub(crate) member: bool,
 }
 
 /// Processes that were met while they were logging in: all that the account tried to end, and those that it
@@ -121,15 +124,20 @@ impl PostgresTarget {
         starting: &[i32],
         known: &mut Starting,
     ) -> Result<(), Fault> {
-        if !session.facts()?.superuser {
-            return Ok(());
-        }
+        let facts = session.facts()?.clone();
+        let account = Ident::found(name);
         for pid in starting {
             if !known.tried.insert(*pid) {
                 continue;
             }
-            let [become_it, end_it] = statements::end_session_as(&Ident::found(name), *pid);
-            let script = statements::script(&[statements::BEGIN, &become_it, &end_it, statements::COMMIT]);
+            let [become_it, end_it] = statements::end_session_as(&account, *pid);
+            // What is ended stays so, also when the transaction is not kept.
+            let mut script = vec![statements::BEGIN.to_owned()];
+            if !facts.superuser {
+                script.push(statements::take_on(&account, facts.version));
+            }
+            script.extend([become_it, end_it, "ROLLBACK".to_owned()]);
+            let script = statements::script(&script);
             match session.run(&script, Stage::Harmless).await {
                 Ok(()) => drop(known.ended.insert(*pid)),
                 Err(refused) if refused.lost => return Err(refused),
@@ -151,6 +159,8 @@ impl PostgresTarget {
                     transaction: column(row, 0)?,
                     database: column(row, 1)?,
                     connectable: column(row, 2)?,
+                    owner: column(row, 3)?,
+                    member: column(row, 4)?,
                 })
             })
             .collect()
@@ -161,7 +171,11 @@ impl PostgresTarget {
     pub(crate) async fn roll_back(&self, session: &Session, prepared: &[Prepared]) -> Result<(), Fault> {
         for one in prepared {
             let statement = statements::rollback_prepared(&Literal::of(&one.transaction));
+            let superuser = session.facts()?.superuser;
             let outcome = match &one.database {
+                Some(database) if one.connectable && !superuser => {
+                    self.roll_back_as_owner(one, database, &statement).await
+                }
                 Some(database) if database == session.database() => {
                     session.run(&statement, Stage::Lasting).await
                 }
@@ -181,5 +195,26 @@ impl PostgresTarget {
             }
         }
         Ok(())
+    }
+
+    /// Rolls a prepared transaction back in its owner's place: the server lets only the owner, or a superuser.
+    async fn roll_back_as_owner(&self, one: &Prepared, database: &str, statement: &str) -> Result<(), Fault> {
+        let there = self.pool.session(database, Purpose::Close).await?;
+        let (owner, version) = (Ident::found(&one.owner), there.facts()?.version);
+        // Before 16 there is one row for a membership, and one that was there before is not ours to take back.
+        let lent = version.memberships_have_options() || !one.member;
+        if lent && let Err(fault) = there.run(&statements::take_on(&owner, version), Stage::Harmless).await {
+            return there.settle(Err(fault)).await;
+        }
+        let outcome = match there.run(&statements::become_role(&owner), Stage::Harmless).await {
+            Ok(()) => there.run(statement, Stage::Lasting).await,
+            refused => refused,
+        };
+        // A session that stays somebody else is given up: dropped, not settled.
+        there.run(statements::BE_OURSELVES, Stage::Harmless).await?;
+        if lent && let Err(fault) = there.run(&statements::let_go(&owner, version), Stage::Harmless).await {
+            return there.settle(Err(fault)).await;
+        }
+        there.settle(outcome).await
     }
 }

@@ -168,6 +168,11 @@ pub(crate) fn verify(oid: u32, name: &str, comment: Option<&str>, superuser: boo
     }
 }
 
+/// Fails unless the role of that OID is gone.
+pub(crate) fn verify_gone(oid: u32) -> String {
+    format!("SELECT 1 / (count(*) = 0)::int FROM pg_roles AS r WHERE r.oid = {oid}")
+}
+
 /// Locks an account's row without asking what it is; nothing is locked when it is not there.
 pub(crate) fn lock_account(oid: u32, name: &str) -> String {
     format!(
@@ -176,11 +181,14 @@ pub(crate) fn lock_account(oid: u32, name: &str) -> String {
     )
 }
 
-/// Lets one transaction at a time change the rights of shared roles. No grantee can take a superuser's lock;
-/// the advisory one, for admins who are none, can be held by anybody and only opening depends on it.
-pub(crate) fn lock_shared(superuser: bool) -> String {
+/// Lets one transaction at a time change the rights of shared roles. No grantee can take a superuser's lock, nor,
+/// from 16 on, the one that changing a role's members takes (here it changes nothing); the advisory one can be held
+/// by anybody, and only opening depends on it.
+pub(crate) fn lock_shared(superuser: bool, version: Version) -> String {
     if superuser {
         format!("SELECT FROM pg_authid WHERE rolname = {} FOR UPDATE", Literal::of(MANAGED))
+    } else if version.memberships_have_options() {
+        format!("REVOKE {} FROM SESSION_USER GRANTED BY SESSION_USER", Ident::found(MANAGED))
     } else {
         "SELECT pg_advisory_xact_lock(hashtext('tidegate'), hashtext('shared roles'))".into()
     }
@@ -197,6 +205,41 @@ pub(crate) fn end_sessions(oid: u32) -> String {
 /// Ends one session if it is the role's own: the server checks that the current role may.
 pub(crate) fn end_session_as(name: &Ident, pid: i32) -> [String; 2] {
     [format!("SET LOCAL ROLE {name}"), format!("SELECT pg_terminate_backend({pid})")]
+}
+
+/// Makes an admin who is no superuser a member of one of our own roles, so that it can act in its place: it is
+/// allowed to, as it made the role. To be taken back in the same transaction where that is possible.
+pub(crate) fn take_on(role: &Ident, version: Version) -> String {
+    if version.memberships_have_options() {
+        format!("GRANT {role} TO SESSION_USER WITH INHERIT TRUE, SET TRUE")
+    } else {
+        format!("GRANT {role} TO SESSION_USER")
+    }
+}
+
+/// Takes back what [`take_on`] gave.
+pub(crate) fn let_go(role: &Ident, version: Version) -> String {
+    if version.memberships_have_options() {
+        format!("REVOKE {role} FROM SESSION_USER GRANTED BY SESSION_USER")
+    } else {
+        format!("REVOKE {role} FROM SESSION_USER")
+    }
+}
+
+/// Becomes a role until [`BE_OURSELVES`], also outside of transactions.
+pub(crate) fn become_role(name: &Ident) -> String {
+    format!("SET ROLE {name}")
+}
+
+pub(crate) const BE_OURSELVES: &str = "RESET ROLE";
+
+/// Lets the heir own things in a schema, until it has them.
+pub(crate) fn let_own_in(schema: &Ident, heir: &Ident) -> String {
+    format!("GRANT CREATE ON SCHEMA {schema} TO {heir}")
+}
+
+pub(crate) fn let_own_in_no_more(schema: &Ident, heir: &Ident) -> String {
+    format!("REVOKE CREATE ON SCHEMA {schema} FROM {heir}")
 }
 
 pub(crate) fn act_as(name: &Ident) -> String {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::{AccountRef, Code};
 use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
 
 use crate::account::{PERMISSION_ROLE, Role, column, known_oid, our_mark, read_mark};
 use crate::catalogue::{ACCOUNT, DEPENDING, DIRECT_RIGHTS, MEMBERSHIPS, ONWARD, PARAMETER_RIGHTS, SETTINGS};
@@ -66,13 +67,29 @@ impl PostgresTarget {
         // Memberships first: they carry most, and what follows must not keep them waiting.
         let outcome = match holdings.deed.as_slice() {
             [] => Ok(()),
-            deed => self.act(known, deed).await,
+            deed => match self.act(known, deed).await {
+                // Something in it is beyond an admin who is no superuser: that must not keep the rest.
+                Err(fault) if fault.is(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+                    self.one_by_one(known, deed).await
+                }
+                outcome => outcome,
+            },
         };
         for (oid, name) in &holdings.owning {
             self.hand_over(*oid, name, Purpose::Close).await?;
         }
         if holdings.direct {
             self.strip_direct(known.oid, Purpose::Close).await?;
+        }
+        outcome
+    }
+
+    /// Does what can be done, each in a transaction of its own, and tells the first failure.
+    async fn one_by_one(&self, known: &Known, deed: &[String]) -> Result<(), Fault> {
+        let mut outcome = Ok(());
+        for statement in deed {
+            let done = self.act(known, std::slice::from_ref(statement)).await;
+            outcome = outcome.and(done);
         }
         outcome
     }

@@ -11,6 +11,8 @@ mod grantee;
 mod grantors;
 #[path = "contract/inventory.rs"]
 mod inventory;
+#[path = "contract/least.rs"]
+mod least;
 #[path = "contract/lines.rs"]
 mod lines;
 #[path = "contract/people.rs"]
@@ -28,7 +30,7 @@ use driver::contract;
 use people::House;
 use services::install::{self, Need};
 use services::postgres::{LogStatement, Options, Tls};
-use world::PostgresWorld;
+use world::{Admin, PostgresWorld};
 
 /// Which server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +52,8 @@ impl Server {
         Options { bin_dir, log_statement: LogStatement::All, tls: Tls::AsBuilt, ..Options::for_tests() }
     }
 
-    async fn world(self, elsewhere: Option<Box<PostgresWorld>>) -> PostgresWorld {
-        let world = PostgresWorld::start(&self.all_logged(), elsewhere).await;
+    async fn world(self, admin: Admin, elsewhere: Option<Box<PostgresWorld>>) -> PostgresWorld {
+        let world = PostgresWorld::start(&self.all_logged(), admin, elsewhere).await;
         let line = world.admin("postgres").await.unwrap();
         let version = line.one("SHOW server_version_num").await.unwrap().unwrap();
         assert!(self == Self::Usual || version.starts_with("18"), "this is {version} and no 18");
@@ -60,9 +62,9 @@ impl Server {
 }
 
 /// `CONTRACT=part` plays only the cases whose names contain that part.
-async fn keeps_the_contract(server: Server) {
-    let elsewhere = server.world(None).await;
-    let world = server.world(Some(Box::new(elsewhere))).await;
+async fn keeps_the_contract(server: Server, admin: Admin) {
+    let elsewhere = server.world(admin, None).await;
+    let world = server.world(admin, Some(Box::new(elsewhere))).await;
     match std::env::var("CONTRACT") {
         Ok(part) => {
             let report = contract::play(&world, &part).await;
@@ -72,26 +74,30 @@ async fn keeps_the_contract(server: Server) {
     }
 }
 
-async fn a_login_can_do_what_its_permissions_say(server: Server) {
-    let house = House::open(server.world(None).await).await;
+async fn a_login_can_do_what_its_permissions_say(server: Server, admin: Admin) {
+    let house = House::open(server.world(admin, None).await).await;
     semantics::all(&house).await;
     grantors::all(&house).await;
 }
 
-async fn attacks_do_not_succeed(server: Server) {
-    let house = House::open(server.world(None).await).await;
+async fn attacks_do_not_succeed(server: Server, admin: Admin) {
+    let house = House::open(server.world(admin, None).await).await;
     attacks::all(&house).await;
     shared::all(&house).await;
 }
 
+async fn its_reach_ends_where_the_script_says(server: Server, admin: Admin) {
+    least::all(&House::open(server.world(admin, None).await).await).await;
+}
+
 /// Plays tests on a server, in a room of its name.
 macro_rules! plays {
-    ($($room:ident: $server:expr => $($test:ident),*;)*) => {$(
+    ($($room:ident: $server:expr, $admin:expr => $($test:ident),*;)*) => {$(
         mod $room {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    super::$test($server).await;
+                    super::$test($server, $admin).await;
                 }
             )*
         }
@@ -99,8 +105,10 @@ macro_rules! plays {
 }
 
 plays! {
-    usual: crate::Server::Usual => keeps_the_contract, a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;
-    eighteen: crate::Server::Eighteen => keeps_the_contract, a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;
+    usual: crate::Server::Usual, crate::Admin::Superuser => keeps_the_contract, a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;
+    usual_least: crate::Server::Usual, crate::Admin::Least => its_reach_ends_where_the_script_says, keeps_the_contract, a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;
+    eighteen_least: crate::Server::Eighteen, crate::Admin::Least => its_reach_ends_where_the_script_says, keeps_the_contract, a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;
+    eighteen: crate::Server::Eighteen, crate::Admin::Superuser => keeps_the_contract, a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

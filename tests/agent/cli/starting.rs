@@ -92,6 +92,7 @@ fn what_needs_no_agent_needs_no_configuration() {
     assert!(told.contains("READ_ONLY") && told.contains("password"), "{told}");
     let manifests = bench.run(&["drivers", "--json"]).ended(0).json();
     assert_eq!(manifests[0]["kind"], "postgres");
+    assert!(told.contains("least:") && told.contains("cannot: "), "{told}");
     assert!(bench.run(&["drivers", "oracle"]).ended(2).err.contains("no driver `oracle`"));
 }
 
@@ -100,10 +101,43 @@ fn help_shows_examples_and_exit_codes() {
     let bench = Bench::empty();
     let help = bench.run(&["--help"]).ended(0).out;
     assert!(help.contains("Examples:") && help.contains("Exit codes:"), "{help}");
-    for command in ["init", "check", "drivers", "bindings", "journal", "receipts", "health", "completions"] {
+    for command in [
+        "init",
+        "check",
+        "drivers",
+        "setup-script",
+        "bindings",
+        "journal",
+        "receipts",
+        "health",
+        "completions",
+    ] {
         let help = bench.run(&[command, "--help"]).ended(0).out;
         assert!(help.contains("Examples:"), "{command}: {help}");
     }
     bench.run(&["nonsense"]).ended(2);
     bench.run(&[]).ended(2);
+}
+
+#[test]
+fn a_setup_script_is_printed_by_mode_and_version() {
+    let bench = Bench::empty();
+    let least = ["setup-script", "postgres", "--mode", "least", "--owner", "app", "--server-version"];
+    let on = |version| [&least[..], &[version]].concat();
+    let table: [(&str, Vec<&str>, &str); 6] = [
+        ("the usual one", vec!["setup-script", "postgres"], "ALTER ROLE :\"username\" SUPERUSER;"),
+        ("narrow", on("18.1"), "GRANT \"app\" TO :\"username\" WITH INHERIT TRUE, SET FALSE;"),
+        ("before it was", on("15"), "Up to 15 this is close to SUPERUSER"),
+        ("what it cannot do", on("18"), "What Tidegate cannot do with it:"),
+        ("taken back", [&on("18")[..], &["--remove"]].concat(), "DROP ROLE :\"username\";"),
+        ("for machines", [&on("18")[..], &["--json"]].concat(), "\"language\": \"sql\""),
+    ];
+    for (name, words, part) in table {
+        let script = bench.run(&words).ended(0).out;
+        assert!(script.contains(part), "{name}: {script}");
+        assert!(!script.contains("password="), "{name}: no password on a command line");
+    }
+    let refused = bench.run(least.get(..6).unwrap()).ended(2).err;
+    assert!(refused.contains("--server-version"), "{refused}");
+    assert!(bench.run(&["setup-script", "oracle"]).ended(2).err.contains("no driver `oracle`"));
 }

@@ -229,14 +229,34 @@ impl Postgres {
     /// Runs statements as the administrator through `psql`, over TLS where there is some; gives the rows as `a|b` lines. Stops at the first
     /// error.
     pub fn psql(&self, database: &str, statements: &str) -> anyhow::Result<String> {
-        let beside = self.bin_dir.join("psql");
-        let program = if beside.is_file() { beside } else { install::here(Need::Psql)? };
-        let database = database.replace('\\', r"\\").replace('\'', r"\'");
-        let target = format!("{} dbname='{database}'", self.conninfo());
-        let mut command = Command::new(program);
-        command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &target]);
+        let mut command = Command::new(self.psql_program()?);
+        command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &self.target(database)]);
         command.env("PGPASSFILE", self.pass_file()).env("PGCONNECT_TIMEOUT", "10");
         run::within(A_SQL_CALL, &mut command, statements)
+    }
+
+    /// Runs a script file's text as the administrator through `psql`, and answers what it asks for, a line each, in
+    /// place of a person at a terminal.
+    pub fn psql_script(&self, database: &str, script: &str, answers: &str) -> anyhow::Result<String> {
+        let scratch = Folder::fresh("script", RunAs::Caller)?;
+        let file = scratch.write_private("script.sql", script)?;
+        // Without a terminal `psql` reads answers from its input.
+        let mut command =
+            Command::new(run::which("setsid").context("`setsid` is missing: install util-linux")?);
+        command.arg("--wait").arg(self.psql_program()?);
+        command.args(["-X", "-q", "-A", "-t", "-d", &self.target(database), "-f"]).arg(file);
+        command.env("PGPASSFILE", self.pass_file()).env("PGCONNECT_TIMEOUT", "10");
+        run::within(A_SQL_CALL, &mut command, answers)
+    }
+
+    fn psql_program(&self) -> anyhow::Result<PathBuf> {
+        let beside = self.bin_dir.join("psql");
+        if beside.is_file() { Ok(beside) } else { install::here(Need::Psql) }
+    }
+
+    fn target(&self, database: &str) -> String {
+        let database = database.replace('\\', r"\\").replace('\'', r"\'");
+        format!("{} dbname='{database}'", self.conninfo())
     }
 
     /// Where the administrator finds it, for libpq, without the password.

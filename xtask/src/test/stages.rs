@@ -111,6 +111,18 @@ pub(super) const STAGES: &[Stage] = &[
         &[Step::Tests(&["-p", "driver", "-p", "driver-postgres"])],
     ),
     suite(
+        "least",
+        "PostgreSQL 15 and 18 under the contract, as the least privileged admin",
+        BOTH,
+        &[Step::Tests(&["-p", "driver-postgres", "--test", "contract", "least"])],
+    ),
+    suite(
+        "tls",
+        "PostgreSQL with TLS: every mode, and logins that ask for too much",
+        POSTGRES,
+        &[Step::Tests(&["-p", "driver-postgres", "tls"])],
+    ),
+    suite(
         "story",
         "one access from request to receipt",
         POSTGRES,

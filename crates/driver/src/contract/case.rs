@@ -172,7 +172,7 @@ cases! {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     pub kept: Vec<&'static str>,
-    /// Cases that the world cannot play, with the reason.
+    /// Cases that the world lists as not applicable, with its reason.
     pub not_applicable: Vec<(&'static str, &'static str)>,
     /// Cases that the driver, or the world, did not stand, with what was found.
     pub broken: Vec<(&'static str, String)>,
@@ -219,6 +219,7 @@ pub async fn run(world: &dyn World) -> Report {
 /// case expects that nothing of ours was on the target before.
 pub async fn play(world: &dyn World, part: &str) -> Report {
     let mut report = Report::default();
+    report.broken.extend(unknown_excuses(world));
     let run = match begin(world).await {
         Ok(run) => run,
         Err(Broken(found)) => {
@@ -227,9 +228,19 @@ pub async fn play(world: &dyn World, part: &str) -> Report {
         }
     };
     for case in CASES.iter().filter(|case| case.name.contains(part)) {
-        if let Some(reason) = case.needs.iter().find_map(|need| need.missing(world)) {
-            report.not_applicable.push((case.name, reason));
-            continue;
+        let missing = case.needs.iter().find_map(|need| need.missing(world));
+        match (excuse(world, case.name), missing) {
+            (Some(reason), _) => {
+                report.not_applicable.push((case.name, reason));
+                continue;
+            }
+            (None, Some(reason)) => {
+                let found =
+                    format!("cannot be played ({reason}), and the world does not list it as not applicable");
+                report.broken.push((case.name, found));
+                continue;
+            }
+            (None, None) => {}
         }
         tracing::debug!(case = case.name, "Playing");
         match tokio::time::timeout(PATIENCE, play_one(world, &run, case)).await {
@@ -239,6 +250,19 @@ pub async fn play(world: &dyn World, part: &str) -> Report {
         }
     }
     report
+}
+
+fn excuse(world: &dyn World, case: &str) -> Option<&'static str> {
+    world.not_applicable().iter().find(|(name, _)| *name == case).map(|(_, reason)| *reason)
+}
+
+/// Names in the world's list that are no case's: what they stood for is played, or not there any more.
+fn unknown_excuses(world: &dyn World) -> Vec<(&'static str, String)> {
+    let unknown = |name: &str| CASES.iter().all(|case| case.name != name);
+    let listed = world.not_applicable().iter().filter(|(name, _)| unknown(name));
+    listed
+        .map(|(name, _)| (*name, "is listed as not applicable, and there is no such case".to_owned()))
+        .collect()
 }
 
 async fn begin(world: &dyn World) -> Result<Run, Broken> {

@@ -44,7 +44,7 @@ impl<E: std::error::Error> From<E> for WorldFault {
     }
 }
 
-/// What a world can do. A case that needs more is printed as not applicable, by name; so each `false` has
+/// What a world can do. A case that needs more has to be listed in [`World::not_applicable`]; each `false` has
 /// to be true of the target, not of the patience of whoever wrote the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Can {
@@ -150,6 +150,12 @@ pub trait World: Send + Sync {
 
     /// Returns what this world can do.
     fn can(&self) -> Can;
+
+    /// Returns the cases that are not applicable here, by name and with the reason: exactly those. One that
+    /// cannot be played and is not in the list is broken, and so is a name in it that is no case's.
+    fn not_applicable(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
 
     /// Connects to the target with the right admin secret, straight.
     async fn connect(&self, context: TargetContext) -> Result<Box<dyn Target>, Failure>;

@@ -81,8 +81,10 @@ const TRANSACTIONAL: Manifest = Manifest {
         language: "text",
         comment: "#",
         usage: &["Nothing has to be run: the system is in memory."],
+        begin: &[],
         make: &["make tidegate"],
         remove: &["remove tidegate"],
+        modes: &[],
     },
 };
 

@@ -49,7 +49,15 @@ const SAMPLE: Manifest = Manifest {
     residuals: &[],
     rights: &[],
     names: NameLimits { max_bytes: 63, case: NameCase::Lower },
-    setup: Setup { language: "text", comment: "#", usage: &[], make: &[], remove: &[] },
+    setup: Setup {
+        language: "text",
+        comment: "#",
+        usage: &[],
+        begin: &[],
+        make: &[],
+        remove: &[],
+        modes: &[],
+    },
 };
 
 static MANIFEST: Manifest = SAMPLE;

@@ -19,6 +19,7 @@ pub(crate) struct FakeWorld {
     driver: Fake,
     admin: Secret,
     elsewhere: Option<Box<FakeWorld>>,
+    not_applicable: &'static [(&'static str, &'static str)],
 }
 
 impl FakeWorld {
@@ -37,7 +38,18 @@ impl FakeWorld {
         }
         let driver = Fake::new(nature);
         driver.host(HOST, &system);
-        Self { system, driver, admin, elsewhere: None }
+        let not_applicable: &[_] = match nature {
+            Nature::Transactions => &[],
+            Nature::Steps => {
+                &[("secrecy::nothing_secret_is_in_the_targets_log", "credentials are sent in clear text")]
+            }
+        };
+        Self { system, driver, admin, elsewhere: None, not_applicable }
+    }
+
+    /// Lists other cases as not applicable.
+    pub(crate) fn listing(self, not_applicable: &'static [(&'static str, &'static str)]) -> Self {
+        Self { not_applicable, ..self }
     }
 
     /// Breaks the driver, here and elsewhere.
@@ -114,6 +126,10 @@ impl World for FakeWorld {
             have_elsewhere: true,
             read_target_log: true,
         }
+    }
+
+    fn not_applicable(&self) -> &'static [(&'static str, &'static str)] {
+        self.not_applicable
     }
 
     async fn connect(&self, context: TargetContext) -> Result<Box<dyn Target>, Failure> {

@@ -80,6 +80,26 @@ WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = ANY ($1::oid[])
 GROUP BY 1, 2, 3, 4, 5, 6
 ORDER BY 1, 2, 5, 6";
 
+/// Schemas of this database in which a role owns something: `$1` oid.
+pub(crate) const OWNED_IN: &str = "
+SELECT DISTINCT n.nspname::text FROM pg_shdepend AS s
+CROSS JOIN LATERAL pg_identify_object(s.classid, s.objid, s.objsubid) AS i
+JOIN pg_namespace AS n ON n.nspname = i.schema
+WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = $1 AND s.deptype = 'o'
+    AND s.dbid = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+    AND n.nspname !~ '^pg_temp_'";
+
+/// Accounts of ours on whose objects in this database a role has rights: `$1` oid. Only in their place can an
+/// admin who is no superuser take those back.
+pub(crate) const GIVERS: &str = "
+SELECT DISTINCT r.rolname::text FROM pg_shdepend AS s
+JOIN pg_shdepend AS o ON o.dbid = s.dbid AND o.classid = s.classid AND o.objid = s.objid AND o.deptype = 'o'
+    AND o.refclassid = 'pg_authid'::regclass AND o.refobjid <> s.refobjid
+JOIN pg_roles AS r ON r.oid = o.refobjid
+JOIN pg_shdescription AS d ON d.classoid = 'pg_authid'::regclass AND d.objoid = r.oid AND d.description LIKE 'tidegate:%'
+WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = $1 AND s.deptype = 'a'
+    AND s.dbid IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))";
+
 /// Sessions and prepared transactions of accounts: `$1` oid[].
 pub(crate) const LIVING: &str = "
 SELECT a.usesysid, 's', NULL::text, NULL::text, count(*)

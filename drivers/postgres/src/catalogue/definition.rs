@@ -116,13 +116,19 @@ WHERE cardinality($7::text[]) > (SELECT count(DISTINCT a.privilege_type)
 LIMIT 500";
 
 /// The same for the role of a schema, or of a whole database (`$2` NULL; `$3` is not used). Creators are
-/// those who own something in the scope or may create there, as far as they are not ours.
+/// those who own something in the scope or may create there, as far as they are not ours and we may speak for
+/// them; what others make later an admin who is no superuser cannot cover, `check` names them. Nor can it give
+/// on what accounts of ours made: that is left out for it.
 pub(crate) const LACKING_IN_SCOPE: &str = "
 WITH role AS (SELECT r.oid FROM pg_roles AS r WHERE r.rolname = $1),
 scope AS (
     SELECT n.* FROM pg_namespace AS n
     WHERE CASE WHEN $2::text IS NULL THEN n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
         ELSE n.nspname = $2::text END
+),
+ours AS (
+    SELECT d.objoid AS oid FROM pg_shdescription AS d
+    WHERE d.classoid = 'pg_authid'::regclass AND d.description LIKE 'tidegate:%'
 ),
 creators AS (
     SELECT DISTINCT r.oid, r.rolname FROM (
@@ -133,7 +139,7 @@ creators AS (
         UNION SELECT a.grantee FROM scope AS n CROSS JOIN aclexplode(n.nspacl) AS a WHERE a.privilege_type = 'CREATE'
     ) AS o JOIN pg_roles AS r ON r.oid = o.oid
     LEFT JOIN pg_shdescription AS c ON c.classoid = 'pg_authid'::regclass AND c.objoid = r.oid
-    WHERE r.rolname !~ '^pg_' AND coalesce(c.description, '') NOT LIKE 'tidegate:%'
+    WHERE r.rolname !~ '^pg_' AND coalesce(c.description, '') NOT LIKE 'tidegate:%' AND pg_has_role(r.oid, 'USAGE')
 )
 SELECT * FROM (
 SELECT 'here' AS kind, NULL::text AS schema, NULL::text AS name, NULL::text AS more
@@ -146,6 +152,7 @@ UNION ALL
 SELECT 'schema', NULL, n.nspname::text, NULL FROM scope AS n
 WHERE cardinality($5::text[]) > (SELECT count(DISTINCT a.privilege_type)
     FROM aclexplode(n.nspacl) AS a WHERE a.grantee = (SELECT oid FROM role) AND a.privilege_type = ANY ($5::text[]))
+    AND (pg_has_role(n.nspowner, 'USAGE') OR n.nspowner NOT IN (SELECT oid FROM ours))
 UNION ALL
 SELECT 'default', $2::text, r.rolname::text, k.kind FROM creators AS r
 CROSS JOIN (VALUES ('tables', 'r', $6::text[]), ('sequences', 'S', $7::text[]), ('routines', 'f', $8::text[]),
@@ -162,9 +169,11 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.relkind = 'S' THEN $7::text[] ELSE $6::te
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
     AND cardinality(w.wanted) > (SELECT count(DISTINCT a.privilege_type)
     FROM aclexplode(c.relacl) AS a WHERE a.grantee = (SELECT oid FROM role) AND a.privilege_type = ANY (w.wanted))
+    AND (pg_has_role(c.relowner, 'USAGE') OR c.relowner NOT IN (SELECT oid FROM ours))
 UNION ALL
 SELECT 'routine', NULL, p.oid::regprocedure::text, NULL
 FROM pg_proc AS p JOIN scope AS n ON n.oid = p.pronamespace
 WHERE cardinality($8::text[]) > (SELECT count(DISTINCT a.privilege_type)
     FROM aclexplode(p.proacl) AS a WHERE a.grantee = (SELECT oid FROM role) AND a.privilege_type = ANY ($8::text[]))
+    AND (pg_has_role(p.proowner, 'USAGE') OR p.proowner NOT IN (SELECT oid FROM ours))
 ) AS l LIMIT 500";

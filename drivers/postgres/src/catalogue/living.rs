@@ -19,9 +19,11 @@ SELECT (SELECT rolname FROM account),
 
 /// Prepared transactions to roll back with an account: `$1` oid. Its own; those of our shared roles that
 /// it is a member of (nobody logs in as those, so somebody set the role and prepared); and those that hold
-/// its row locked under a role that it can be.
+/// its row locked under a role that it can be. Last, who has to roll it back where we are no superuser, and
+/// whether we are a member of that role anyway.
 pub(crate) const PREPARED: &str = "
-SELECT p.gid, d.datname, coalesce(d.datallowconn, false)
+SELECT p.gid, d.datname, coalesce(d.datallowconn, false), pg_get_userbyid(p.ownerid),
+    coalesce(pg_has_role(p.ownerid, 'MEMBER'), false)
 FROM pg_prepared_xact() AS p(transaction, gid, prepared, ownerid, dbid)
 LEFT JOIN pg_database AS d ON d.oid = p.dbid
 WHERE p.ownerid = $1
@@ -34,7 +36,8 @@ WHERE p.ownerid = $1
 /// process, `$2` the account's oid. Owned by it, by a role that it can be, or by a role of ours. Only
 /// a waiter tells this: what locked a row within a subtransaction shows nowhere else.
 pub(crate) const PREPARED_IN_THE_WAY: &str = "
-SELECT p.gid, d.datname, coalesce(d.datallowconn, false)
+SELECT p.gid, d.datname, coalesce(d.datallowconn, false), pg_get_userbyid(p.ownerid),
+    coalesce(pg_has_role(p.ownerid, 'MEMBER'), false)
 FROM pg_locks AS w
 JOIN pg_prepared_xact() AS p(transaction, gid, prepared, ownerid, dbid) ON p.transaction = w.transactionid
 LEFT JOIN pg_database AS d ON d.oid = p.dbid

@@ -7,7 +7,7 @@ WHERE d.datallowconn AND NOT d.datistemplate
     AND d.datname NOT IN ('rdsadmin', 'cloudsqladmin', 'azure_maintenance', 'azure_sys')
 ORDER BY d.datname";
 
-/// Roles that can be attached to, page by page: `$1` the last name seen, `$2` how many.
+/// Roles that can be attached to, page by page: `$1` the last name seen, `$2` how many, `$3` whether we may give any.
 pub(crate) const ROLES: &str = "
 WITH RECURSIVE reach(start, oid, admin) AS (
     SELECT r.oid, r.oid, false FROM pg_roles AS r
@@ -25,6 +25,7 @@ refused AS (
 )
 SELECT r.rolname FROM pg_roles AS r
 WHERE r.rolname > $1 AND r.rolname !~ '^pg_' AND NOT EXISTS (SELECT FROM refused WHERE start = r.oid)
+    AND ($3::bool OR pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION'))
 ORDER BY r.rolname LIMIT $2";
 
 /// Schemas of this database: name, owner.

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use super::*;
 
-const VERSIONS: [Version; 4] = [Version(100_023), Version(150_018), Version(160_010), Version(170_006)];
+const VERSIONS: [Version; 5] =
+    [Version(100_023), Version(150_018), Version(160_010), Version(170_006), Version(180_006)];
 
 fn name(text: &str) -> Ident {
     Ident::found(text)
@@ -48,6 +49,7 @@ fn accounts() {
             ("verify, as a superuser", verify(16_500, "tidegate_ann_x", None, true)),
             ("verify a mark, as a superuser", verify(16_500, "it's", Some("tidegate:1:a:b:c"), true)),
             ("verify, without", verify(16_500, "tidegate_ann_x", None, false)),
+            ("verify that it is gone", verify_gone(16_500)),
             ("lock", lock_account(16_500, "tidegate_ann_x")),
             ("in time", IN_TIME.to_owned()),
             ("shut_login", shut_login(&account)),
@@ -62,8 +64,12 @@ fn accounts() {
             ("delete: the rest", drop_owned(&account)),
             ("delete", drop_role(&account)),
             ("shared role", create_shared(&role)),
-            ("lock shared roles, as a superuser", lock_shared(true)),
-            ("lock shared roles, without", lock_shared(false)),
+            ("delete: own here, without", let_own_in(&name("s\"x"), &name("tidegate_heir_z"))),
+            (
+                "delete: own here no more, without",
+                let_own_in_no_more(&name("s\"x"), &name("tidegate_heir_z")),
+            ),
+            ("prepared transactions, without", become_role(&account)),
         ]),
     );
 }
@@ -79,6 +85,10 @@ fn memberships_by_version() {
             ("join the common role", join_managed(&account, version)),
             ("leave", leave(&role, &account, Some(&grantor), version)),
             ("leave, grantor gone", leave(&role, &account, None, version)),
+            ("lock shared roles, as a superuser", lock_shared(true, version)),
+            ("lock shared roles, without", lock_shared(false, version)),
+            ("act in its place, without", take_on(&account, version)),
+            ("act in its place no more, without", let_go(&account, version)),
         ]));
     }
     golden("memberships.sql", &text);

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use driver::HeirPolicy;
-use model::{Entitlement, ResourceId, Rung};
+use model::{Code, Entitlement, ResourceId, Rung};
 use tokio::time::{Instant, timeout};
 
 use crate::admin::{Line, ident};
 use crate::people::{House, outcome, set};
-use crate::world::table;
+use crate::world::{Admin, table};
 
 /// A closing verb has to be through by then, whatever the grantee does.
 const SOON: Duration = Duration::from_secs(12);
@@ -115,8 +115,15 @@ async fn advisory_locks(house: &House) {
         let line = house.line(&mallory, database).await;
         line.run("SELECT pg_advisory_lock(hashtext('tidegate'), hashtext('shared roles'))").await.unwrap();
         let fresh = table("app", "stock", if database == "app" { "items" } else { "by_hand" }, "READ_ONLY");
-        let other = house.grantee(&format!("beside_{database}"), &[fresh]).await;
-        house.close(&other).await;
+        let who = format!("beside_{database}");
+        if database == "app" && house.world.admin == Admin::Least && version(house).await < 160_000 {
+            // Up to 15 there is no other lock that such an admin could take.
+            let held_up = house.try_grantee(&who, &[fresh]).await.map(|_| ()).map_err(|failure| failure.code);
+            assert_eq!(held_up, Err(Code::BUSY));
+        } else {
+            let other = house.grantee(&who, &[fresh]).await;
+            house.close(&other).await;
+        }
         drop(line);
     }
     house.close(&mallory).await;

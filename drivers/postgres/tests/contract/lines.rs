@@ -5,7 +5,7 @@ use model::{Code, Secret};
 use services::postgres::{Options, Postgres};
 
 use crate::people::context;
-use crate::world::PostgresWorld;
+use crate::world::{Admin, PostgresWorld};
 
 /// What comes of connecting: a code, or whether the line is encrypted.
 async fn outcome(
@@ -51,7 +51,7 @@ pub(crate) async fn all() {
         ],
         ..Options::for_tests()
     };
-    let world = PostgresWorld::start(&options, None).await;
+    let world = PostgresWorld::start(&options, Admin::Superuser, None).await;
     let elsewhere = Postgres::launch(&Options::for_tests()).unwrap();
     let admin = world.admin("postgres").await.unwrap();
     admin
@@ -116,7 +116,7 @@ pub(crate) async fn all() {
     let no_database = mode(&world, "prefer", any).with("dbname", "no_such_database");
     assert_eq!(outcome(&world, &no_database, &user, &password).await, Err(Code::RESOURCE_MISSING));
 
-    let plain = PostgresWorld::start(&Options::for_tests().set("ssl", "off"), None).await;
+    let plain = PostgresWorld::start(&Options::for_tests().set("ssl", "off"), Admin::Superuser, None).await;
     let password = plain.server.password().to_owned();
     for (word, expected) in [
         ("prefer", Ok(false)),

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use driver::contract::{
     Can, Fate, GranteeSession, LogLine, Planted, Proxy, Recorder, Resistance, Wired, World, WorldFault,
 };
-use driver::{Driver, Settings, Target, TargetContext, TargetSecret, credential};
+use driver::{Driver, Settings, SetupWish, Target, TargetContext, TargetSecret, credential};
 use driver_postgres::Postgres as PostgresDriver;
 use model::{AccountName, Entitlement, Failure, ImmutableId, ResourceId, Secret, Timestamp};
 use services::postgres::{Mode, Options, Postgres};
@@ -19,8 +19,20 @@ use crate::grantee::Session;
 use crate::inventory::inventory;
 use crate::resistance::fight;
 
+/// As whom the driver logs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admin {
+    /// As the server's own superuser.
+    Superuser,
+    /// As the role that the set-up script of mode `least` makes.
+    Least,
+}
+
 pub(crate) struct PostgresWorld {
     pub(crate) server: Postgres,
+    pub(crate) admin: Admin,
+    /// The name and password that the driver logs in by.
+    login: (String, String),
     elsewhere: Option<Box<PostgresWorld>>,
 }
 
@@ -29,12 +41,28 @@ pub(crate) fn table(database: &str, schema: &str, table: &str, permission: &str)
 }
 
 impl PostgresWorld {
-    pub(crate) async fn start(options: &Options, elsewhere: Option<Box<Self>>) -> Self {
+    pub(crate) async fn start(options: &Options, admin: Admin, elsewhere: Option<Box<Self>>) -> Self {
         Recorder::of_process();
         let server = Postgres::launch(options).unwrap();
-        let world = Self { server, elsewhere };
+        let login = (server.superuser().to_owned(), server.password().to_owned());
+        let mut world = Self { server, admin, login, elsewhere };
         world.furnish().await.unwrap();
+        if admin == Admin::Least {
+            world.prepare().await.unwrap();
+        }
         world
+    }
+
+    /// Runs the set-up script of mode `least` as its reader would, and logs in by that role from now on.
+    async fn prepare(&mut self) -> Result<(), WorldFault> {
+        let wish = self.wish().await;
+        let password = credential::generate()?.expose().to_owned();
+        let answers = format!("{password}\n{password}\n");
+        self.server
+            .psql_script("postgres", &PostgresDriver.setup_script(&wish)?, &answers)
+            .map_err(|fault| WorldFault(format!("{fault:#}")))?;
+        self.login = ("tidegate_connector".into(), password);
+        Ok(())
     }
 
     /// Makes databases, roles and tables as they would be on somebody's server.
@@ -78,11 +106,10 @@ impl PostgresWorld {
     }
 
     pub(crate) fn secret(&self, password: &str) -> TargetSecret {
-        let values: BTreeMap<String, Secret> =
-            [("username", self.server.superuser()), ("password", password)]
-                .into_iter()
-                .map(|(key, value)| (key.to_owned(), Secret::new(value.to_owned())))
-                .collect();
+        let values: BTreeMap<String, Secret> = [("username", self.admin_name()), ("password", password)]
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), Secret::new(value.to_owned())))
+            .collect();
         TargetSecret::new(values, "1")
     }
 
@@ -97,7 +124,34 @@ impl PostgresWorld {
 
     /// Returns the name that the driver logs in by.
     pub(crate) fn admin_name(&self) -> &str {
-        self.server.superuser()
+        &self.login.0
+    }
+
+    /// Returns true when the driver's admin reaches only what it made, and its owners' things.
+    pub(crate) async fn narrow(&self) -> Result<bool, WorldFault> {
+        Ok(self.admin == Admin::Least && self.major().await >= 16)
+    }
+
+    pub(crate) async fn major(&self) -> u32 {
+        let version =
+            self.admin("postgres").await.unwrap().one("SHOW server_version_num").await.unwrap().unwrap();
+        version.parse::<u32>().unwrap() / 10_000
+    }
+
+    /// Returns what the least admin's script is wished for.
+    pub(crate) async fn wish(&self) -> SetupWish {
+        SetupWish {
+            mode: Some("least".into()),
+            server_version: Some(self.major().await),
+            owners: vec!["app_owner".into()],
+            attachable: vec!["analysts".into()],
+            ..SetupWish::default()
+        }
+    }
+
+    /// Logs in as the driver does.
+    pub(crate) async fn as_admin(&self, database: &str) -> Line {
+        Line::open(&config(&self.server, &self.login.0, &self.login.1, database)).await.unwrap()
     }
 
     fn usual(&self) -> Settings {
@@ -142,7 +196,7 @@ impl World for PostgresWorld {
     }
 
     async fn connect(&self, context: TargetContext) -> Result<Box<dyn Target>, Failure> {
-        self.connect_to(&self.usual(), &self.secret(self.server.password()), context).await
+        self.connect_to(&self.usual(), &self.secret(&self.login.1), context).await
     }
 
     async fn connect_with_wrong_secret(
@@ -154,7 +208,7 @@ impl World for PostgresWorld {
     }
 
     fn admin_secrets(&self) -> Vec<Secret> {
-        vec![Secret::new(self.server.password().to_owned())]
+        vec![Secret::new(self.login.1.clone())]
     }
 
     async fn now(&self) -> Result<Timestamp, WorldFault> {
@@ -277,10 +331,12 @@ impl World for PostgresWorld {
         ))
         .await?;
         let line = self.admin("postgres").await?;
-        line.run(&format!(
-            "GRANT pg_monitor TO {role}; GRANT CREATE ON DATABASE sales TO {role}; ALTER ROLE {role} CREATEDB"
-        ))
-        .await?;
+        line.run(&format!("GRANT CREATE ON DATABASE sales TO {role}")).await?;
+        if self.narrow().await? {
+            // What else a superuser can add is beyond this admin: see `least`.
+            return Ok(3);
+        }
+        line.run(&format!("GRANT pg_monitor TO {role}; ALTER ROLE {role} CREATEDB")).await?;
         Ok(5)
     }
 
@@ -330,9 +386,12 @@ impl World for PostgresWorld {
         let Some(owner) = line.one(&owner).await? else { return Ok(Fate::Gone) };
         let powerless = format!(
             "SELECT 1 FROM pg_roles r WHERE rolname = {} AND NOT (rolcanlogin OR rolsuper OR rolcreaterole OR rolcreatedb) \
-             AND NOT EXISTS (SELECT FROM pg_auth_members m WHERE m.member = r.oid OR m.roleid = r.oid) \
-             AND NOT EXISTS (SELECT FROM pg_shdepend s WHERE s.refobjid = r.oid AND s.deptype = 'a')",
-            literal(&owner)
+             AND NOT EXISTS (SELECT FROM pg_auth_members m WHERE m.member = r.oid \
+                 OR m.roleid = r.oid AND m.member::regrole::text <> {}) \
+             AND NOT EXISTS (SELECT FROM pg_shdepend s WHERE s.refobjid = r.oid AND s.deptype = 'a' \
+                 AND s.classid <> COALESCE(to_regclass('pg_auth_members'), 0::oid))",
+            literal(&owner),
+            literal(self.admin_name())
         );
         let powerless = line.one(&powerless).await?.is_some();
         Ok(if powerless { Fate::OwnedByPowerless } else { Fate::OwnedBy(owner) })
@@ -359,7 +418,7 @@ impl World for PostgresWorld {
         let address = format!("{}:{}", self.server.host(), self.server.port()).parse()?;
         let proxy = Proxy::start(address).await?;
         let settings = self.settings("127.0.0.1", proxy.address().port());
-        let target = self.connect_to(&settings, &self.secret(self.server.password()), context).await?;
+        let target = self.connect_to(&settings, &self.secret(&self.login.1), context).await?;
         Ok(Wired { target, wire: Box::new(proxy) })
     }
 

@@ -20,6 +20,8 @@ SELECT 1 / count(*) FROM (SELECT FROM pg_authid AS r WHERE r.oid = 16500 AND r.r
 SELECT 1 / count(*) FROM (SELECT FROM pg_authid AS r WHERE r.oid = 16500 AND r.rolname = 'it''s' AND shobj_description(r.oid, 'pg_authid') = 'tidegate:1:a:b:c' FOR UPDATE) AS account;
 -- verify, without
 SELECT 1 / count(*) FROM pg_roles AS r WHERE r.oid = 16500 AND r.rolname = 'tidegate_ann_x';
+-- verify that it is gone
+SELECT 1 / (count(*) = 0)::int FROM pg_roles AS r WHERE r.oid = 16500;
 -- lock
 SELECT FROM pg_authid AS r WHERE r.oid = 16500 OR r.rolname = 'tidegate_ann_x' ORDER BY r.oid FOR UPDATE;
 -- in time
@@ -49,7 +51,9 @@ DROP OWNED BY "tidegate_ann_x";
 DROP ROLE "tidegate_ann_x";
 -- shared role
 CREATE ROLE "tidegate_ro_y" NOLOGIN INHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
--- lock shared roles, as a superuser
-SELECT FROM pg_authid WHERE rolname = 'tidegate_managed' FOR UPDATE;
--- lock shared roles, without
-SELECT pg_advisory_xact_lock(hashtext('tidegate'), hashtext('shared roles'));
+-- delete: own here, without
+GRANT CREATE ON SCHEMA "s""x" TO "tidegate_heir_z";
+-- delete: own here no more, without
+REVOKE CREATE ON SCHEMA "s""x" FROM "tidegate_heir_z";
+-- prepared transactions, without
+SET ROLE "tidegate_ann_x";

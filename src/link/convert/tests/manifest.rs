@@ -58,8 +58,10 @@ static MANIFEST: Manifest = Manifest {
         language: "sql",
         comment: "--",
         usage: &["Run it."],
+        begin: &[],
         make: &["make admin;"],
         remove: &["drop admin;"],
+        modes: &[],
     },
 };
 

@@ -1,0 +1,37 @@
+-- Prepares PostgreSQL 10 to 15 for Tidegate, mode least.
+-- Run it with psql 11 or later as a superuser, in any database of the server:
+--     psql -X -d postgres -f THIS_FILE
+-- It asks twice for the new role's password; only a verifier goes to the server.
+--
+-- Up to 15 this is close to SUPERUSER, and nothing narrower can make roles: whoever has CREATEROLE
+-- sets the password of every role that is no superuser, and joins every such role, also
+-- pg_execute_server_program and pg_write_server_files, by which the server's own user is at hand.
+-- From 16 on CREATEROLE reaches only the roles that were made with it.
+--
+-- What Tidegate cannot do with it:
+-- * What a role makes later is not covered by access to its schema or database unless you made the admin a member of that role (--owner).
+-- * An account that owns something in a schema of somebody whom the admin is no member of is not deleted: that cannot be handed to the heir, so it is kept shut and reported.
+-- * What a superuser adds to an account by hand (CREATEDB, memberships that others gave) is seen and reported, and not taken; the login is shut all the same.
+-- * Members are made only of roles that you give it with ADMIN OPTION (from 16 on); rights on what superusers own only with GRANT OPTION.
+-- * What an account makes in a schema is not given to other accounts that have access there.
+-- * An account's row is not locked before it is acted on: it is verified before and after, in one transaction.
+-- * Up to 15, whoever can log in to a database can hold up openings there, not closings, with an advisory lock.
+-- `check` names each right that is missing, with the statement that gives it.
+\if :{?username}
+\else
+    \set username 'tidegate_connector'
+\endif
+\set ON_ERROR_STOP on
+DO $tidegate$ BEGIN IF current_setting('server_version_num')::int >= 160000 THEN RAISE EXCEPTION USING MESSAGE = 'this server is 16 or later: make the script again with its --server-version'; END IF; END $tidegate$;
+BEGIN;
+-- CREATEROLE: makes, opens and shuts accounts
+CREATE ROLE :"username" LOGIN INHERIT CREATEROLE NOSUPERUSER;
+-- pg_signal_backend: ends the sessions of accounts; it reaches those of everybody who is no superuser
+GRANT pg_signal_backend TO :"username";
+-- gives rights on what this role owns, and on what it will make
+GRANT "app_owner" TO :"username";
+-- gives rights on what this role owns, and on what it will make
+GRANT "o""w;n'er" TO :"username";
+SET LOCAL password_encryption = 'scram-sha-256';
+\password :"username"
+COMMIT;

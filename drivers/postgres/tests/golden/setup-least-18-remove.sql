@@ -1,0 +1,19 @@
+-- Removes the admin role of Tidegate from PostgreSQL 16 and later, mode least.
+-- Retire the integrations first: the accounts go with them. What is left, DROP ROLE tells.
+-- Run it with psql 11 or later as a superuser, in any database of the server:
+--     psql -X -d postgres -f THIS_FILE
+\if :{?username}
+\else
+    \set username 'tidegate_connector'
+\endif
+\set ON_ERROR_STOP on
+DO $tidegate$ BEGIN IF current_setting('server_version_num')::int < 160000 THEN RAISE EXCEPTION USING MESSAGE = 'this server is 15 or earlier: make the script again with its --server-version'; END IF; END $tidegate$;
+BEGIN;
+REVOKE "app_owner" FROM :"username";
+REVOKE "o""w;n'er" FROM :"username";
+REVOKE "analysts" FROM :"username";
+REVOKE pg_signal_backend FROM :"username";
+SELECT format('REVOKE tidegate_managed FROM %I', :'username') WHERE EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'tidegate_managed')
+\gexec
+DROP ROLE :"username";
+COMMIT;

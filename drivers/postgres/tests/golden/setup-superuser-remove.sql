@@ -1,0 +1,12 @@
+-- Removes the admin account of Tidegate from PostgreSQL
+-- Run it with psql 11 or later as a superuser, in any database of the server:
+--     psql -X -d postgres -f THIS_FILE
+-- The role is tidegate_connector unless you add: -v username=NAME. A password is asked for when it is set,
+-- and only a verifier goes to the server. Mode `least` gives the role less than mode `superuser`.
+\set ON_ERROR_STOP on
+\if :{?username}
+\else
+    \set username tidegate_connector
+\endif
+ALTER ROLE :"username" NOSUPERUSER;
+DROP ROLE :"username";
