@@ -22,8 +22,8 @@ pub enum EndReason {
     AccountDeleted,
     /// The integration is being retired.
     IntegrationRetired,
-    /// An operator on the spot ended it.
-    BreakGlass,
+    /// An operator on the spot ended it, and said why.
+    BreakGlass { note: String },
     /// A guardrail no longer allows it.
     Guardrail,
     /// It could not be opened; what was begun is undone.

@@ -145,6 +145,8 @@ codes! {
     ORDER_MALFORMED = "order_malformed";
     /// The id has ended and never opens again.
     ID_ENDED = "id_ended";
+    /// An operator beside the agent ended accesses.
+    BREAK_GLASS = "break_glass";
     /// A report cannot be put on the wire; it is in the journal.
     REPORT_UNSENDABLE = "report_unsendable";
 }

@@ -447,7 +447,7 @@ fn ended_unbegun(reason: &EndReason, now: Timestamp) -> AccessState {
         EndReason::Revoked
         | EndReason::Absent
         | EndReason::IntegrationRetired
-        | EndReason::BreakGlass
+        | EndReason::BreakGlass { .. }
         | EndReason::Guardrail
         | EndReason::Unremembered => {
             AccessState::Ended { verdict: Verdict::Revoked, residual: vec![], at: now }

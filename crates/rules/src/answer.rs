@@ -346,7 +346,7 @@ fn ended(reason: &EndReason, residual: Vec<Residual>, at: Timestamp) -> AccessSt
         EndReason::Revoked
         | EndReason::Absent
         | EndReason::IntegrationRetired
-        | EndReason::BreakGlass
+        | EndReason::BreakGlass { .. }
         | EndReason::Guardrail
         | EndReason::Unremembered => AccessState::Ended { verdict: Verdict::Revoked, residual, at },
     }

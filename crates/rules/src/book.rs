@@ -6,6 +6,7 @@
 //! Memory never runs ahead of disk. [`Book::poll_timeout`] says when to call again without an input.
 
 mod begin;
+mod glass;
 mod integrations;
 mod land;
 mod lanes;
@@ -33,6 +34,7 @@ use crate::clock::{Clock, Persisted, Reading, Source};
 use crate::effects::Effects;
 use crate::order::{Grantee, NumberedOrder, Standing};
 
+pub use glass::Which;
 pub use lanes::{Lanes, SLOTS};
 pub use restore::RestoreFault;
 pub use step::{Pending, Step};
@@ -161,10 +163,11 @@ pub enum Input {
     JournalIsCurrent,
     /// The journal turned out to be an old copy.
     JournalIsOld,
-    /// An operator ends an access on the spot.
+    /// An operator ends accesses on the spot.
     BreakGlass {
-        access: Option<AccessId>,
-        integration: Option<IntegrationId>,
+        which: Which,
+        /// Who ends them and why, for reports and receipts.
+        note: String,
     },
     /// An operator on the spot stops opening, or allows it again, on one integration or on all.
     PausedHere {
@@ -232,7 +235,7 @@ impl Book {
                 }
             }
             Input::JournalIsOld => self.reconcile(now),
-            Input::BreakGlass { access, integration } => self.break_glass(access, integration, now),
+            Input::BreakGlass { which, note } => self.break_glass(&which, &note, now),
             Input::PausedHere { integration, paused } => self.pause_here(integration, paused, now),
             Input::CloseOnly(reason) => {
                 self.close_only = reason;
@@ -319,23 +322,6 @@ impl Book {
         }
         if now < before.0 || (before.1, before.2) != (may_open, may_delete) {
             self.reconsider_all(now);
-        }
-    }
-
-    fn break_glass(&mut self, access: Option<AccessId>, integration: Option<IntegrationId>, now: Timestamp) {
-        let ids: Vec<AccessId> = self
-            .by_access
-            .iter()
-            .filter(|(id, account)| {
-                access.as_ref().is_none_or(|wanted| wanted == *id)
-                    && integration.as_ref().is_none_or(|wanted| {
-                        self.accounts.get(account).is_some_and(|record| record.account.integration == *wanted)
-                    })
-            })
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in ids {
-            self.end_access(&id, model::EndReason::BreakGlass, now);
         }
     }
 }

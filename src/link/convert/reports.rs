@@ -153,19 +153,22 @@ fn access_state(state: &AccessState) -> v1::access_state::State {
 
 fn end_reason(reason: &EndReason) -> v1::EndReason {
     use v1::EndReasonKind as Kind;
-    let (kind, code) = match reason {
-        EndReason::Deadline => (Kind::Deadline, None),
-        EndReason::Revoked => (Kind::Revoked, None),
-        EndReason::Absent => (Kind::Absent, None),
-        EndReason::AccountDeleted => (Kind::AccountDeleted, None),
-        EndReason::IntegrationRetired => (Kind::IntegrationRetired, None),
-        EndReason::BreakGlass => (Kind::BreakGlass, None),
-        EndReason::Guardrail => (Kind::Guardrail, None),
-        EndReason::NotOpened(code) => (Kind::NotOpened, Some(code)),
-        EndReason::Unremembered => (Kind::Unremembered, None),
+    let (kind, code, note) = match reason {
+        EndReason::Deadline => (Kind::Deadline, "", ""),
+        EndReason::Revoked => (Kind::Revoked, "", ""),
+        EndReason::Absent => (Kind::Absent, "", ""),
+        EndReason::AccountDeleted => (Kind::AccountDeleted, "", ""),
+        EndReason::IntegrationRetired => (Kind::IntegrationRetired, "", ""),
+        EndReason::BreakGlass { note } => (Kind::BreakGlass, "", note.as_str()),
+        EndReason::Guardrail => (Kind::Guardrail, "", ""),
+        EndReason::NotOpened(code) => (Kind::NotOpened, code.as_str(), ""),
+        EndReason::Unremembered => (Kind::Unremembered, "", ""),
     };
-    let code = code.map(|code| cut(code.as_str(), limits::NAME_BYTES)).unwrap_or_default();
-    v1::EndReason { kind: kind.into(), code }
+    v1::EndReason {
+        kind: kind.into(),
+        code: cut(code, limits::NAME_BYTES),
+        note: cut(note, limits::TEXT_BYTES),
+    }
 }
 
 const fn end_verdict(verdict: Verdict) -> v1::Verdict {

@@ -139,7 +139,9 @@ fn reason(wire: Option<v1::EndReason>) -> Result<EndReason, Unreadable> {
         Kind::Absent => EndReason::Absent,
         Kind::AccountDeleted => EndReason::AccountDeleted,
         Kind::IntegrationRetired => EndReason::IntegrationRetired,
-        Kind::BreakGlass => EndReason::BreakGlass,
+        Kind::BreakGlass => {
+            EndReason::BreakGlass { note: text("reason.note", wire.note, limits::TEXT_BYTES)? }
+        }
         Kind::Guardrail => EndReason::Guardrail,
         Kind::NotOpened => EndReason::NotOpened(code("reason.code", wire.code)?),
         Kind::Unremembered => EndReason::Unremembered,

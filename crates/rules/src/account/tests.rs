@@ -93,7 +93,7 @@ fn how_an_access_ends_that_is_ended() {
         (EndReason::Absent, "ended"),
         (EndReason::AccountDeleted, "ended"),
         (EndReason::IntegrationRetired, "ended"),
-        (EndReason::BreakGlass, "ended"),
+        (EndReason::BreakGlass { note: "leak".into() }, "ended"),
         (EndReason::Guardrail, "ended"),
         (EndReason::Unremembered, "ended"),
         (EndReason::Deadline, "failed"),
@@ -117,7 +117,10 @@ fn how_an_access_ends_that_is_ended() {
                 let deleted = reason == EndReason::AccountDeleted;
                 assert_eq!(*verdict == Verdict::Deleted, deleted, "{name}, {reason:?}");
             }
-            assert!(!record.end(&id, EndReason::BreakGlass, true, NOW), "{name}: the first reason stands");
+            assert!(
+                !record.end(&id, EndReason::BreakGlass { note: "leak".into() }, true, NOW),
+                "{name}: the first reason stands"
+            );
             assert_eq!(record.accesses[&id].state, state, "{name}");
         }
     }

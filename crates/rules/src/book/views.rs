@@ -1,6 +1,6 @@
 //! What others may see of the book, without changing it.
 
-use model::{AccountId, Code, IntegrationId, Phase, Position};
+use model::{Access, AccessId, AccountId, Code, IntegrationId, Phase, Position};
 
 use super::{Book, IntegrationRecord, Meta};
 use crate::account::AccountRecord;
@@ -21,6 +21,12 @@ impl Book {
     /// Returns one account's record.
     pub fn account(&self, id: AccountId) -> Option<&AccountRecord> {
         self.accounts.get(&id)
+    }
+
+    /// Returns an access that has not ended, with its account's record.
+    pub fn access(&self, id: &AccessId) -> Option<(&AccountRecord, &Access)> {
+        let record = self.accounts.get(self.by_access.get(id)?)?;
+        Some((record, record.accesses.get(id)?))
     }
 
     /// Says what is wrong with how an account is listed: whoever is being ended or opened is under way, waits

@@ -225,7 +225,7 @@ fn end_reason(wire: v1::EndReason) -> Result<EndReason, Fault> {
         Kind::Absent => EndReason::Absent,
         Kind::AccountDeleted => EndReason::AccountDeleted,
         Kind::IntegrationRetired => EndReason::IntegrationRetired,
-        Kind::BreakGlass => EndReason::BreakGlass,
+        Kind::BreakGlass => EndReason::BreakGlass { note: wire.note },
         Kind::Guardrail => EndReason::Guardrail,
         Kind::NotOpened => EndReason::NotOpened(Code::other(wire.code)),
         Kind::Unremembered => EndReason::Unremembered,

@@ -166,7 +166,7 @@ fn every_report() -> Vec<Report> {
         EndReason::Absent,
         EndReason::AccountDeleted,
         EndReason::IntegrationRetired,
-        EndReason::BreakGlass,
+        EndReason::BreakGlass { note: "user 0: a stolen laptop".into() },
         EndReason::Guardrail,
         EndReason::NotOpened(Code::OPENING_GAVE_UP),
         EndReason::Unremembered,

@@ -1,8 +1,9 @@
-//! What an operator does beside the agent, by hand: pausing and resuming; and what operators are shown.
+//! What an operator does beside the agent, by hand: pausing and resuming, breaking the glass; and what operators are shown.
 
+use journal::memory::Fate;
 use model::*;
-use rules::book::Tally;
-use rules::{Input, Order};
+use rules::book::{Tally, Which};
+use rules::{Action, Input, Order, Report};
 
 use crate::bench::{Bench, START, id, target};
 
@@ -93,4 +94,100 @@ fn a_tally_says_how_an_integration_stands() {
     assert_eq!(Tally::sum([&late, &late]).counts.overdue, 2);
     assert_eq!(Tally::sum([&late, &late]).overdue_since, late.overdue_since);
     assert_eq!(bench.book.counts(), late.counts);
+}
+
+const NOTE: &str = "user 0: a stolen laptop";
+
+fn glass(which: Which) -> Input {
+    Input::BreakGlass { which, note: NOTE.into() }
+}
+
+fn words(actions: &[Action]) -> Vec<&'static str> {
+    actions.iter().map(|action| action.act.word()).collect()
+}
+
+/// Two accesses of one grantee, one of another, all active.
+fn three() -> Bench {
+    let mut bench = bench();
+    for (access, grantee, table) in [("a", "ann", "orders"), ("b", "ann", "stock"), ("c", "bob", "orders")] {
+        let opening = bench.put(access, grantee, &[table], 60);
+        bench.well(opening);
+    }
+    bench
+}
+
+#[test]
+fn breaking_the_glass_ends_what_is_meant_and_nothing_else() {
+    let other = IntegrationId::parse("other").unwrap();
+    let table = [
+        ("all", Which::All, vec!["a", "b", "c"], vec!["close", "close"]),
+        ("one integration", Which::Integration(target()), vec!["a", "b", "c"], vec!["close", "close"]),
+        ("another integration", Which::Integration(other), vec![], vec![]),
+        ("one of two of an account", Which::Access(id("a")), vec!["a"], vec!["converge"]),
+        ("the only one of an account", Which::Access(id("c")), vec!["c"], vec!["close"]),
+        ("an unknown one", Which::Access(id("x")), vec![], vec![]),
+    ];
+    for (name, which, ended, acts) in table {
+        let mut bench = three();
+        let mut endable = bench.book.endable(&which);
+        endable.sort();
+        assert_eq!(endable, ended.iter().map(|access| id(access)).collect::<Vec<_>>(), "{name}");
+        let actions = bench.input(glass(which.clone()));
+        assert_eq!(words(&actions), acts, "{name}");
+        assert!(bench.input(glass(which)).is_empty(), "{name}: once is enough");
+        bench.well(actions);
+        for access in ["a", "b", "c"] {
+            let expected = if ended.contains(&access) { "ended" } else { "active" };
+            assert_eq!(bench.state(access), expected, "{name}: {access}");
+        }
+        assert_eq!(bench.alarms(&Code::BREAK_GLASS), usize::from(!ended.is_empty()), "{name}");
+    }
+}
+
+#[test]
+fn receipts_and_reports_say_who_broke_the_glass_and_why_and_the_id_is_spent() {
+    let mut bench = three();
+    bench.input(glass(Which::Access(id("c"))));
+    // It outlives the agent that was told.
+    let closing = bench.restart();
+    assert_eq!(words(&closing), ["close"]);
+    bench.well(closing);
+    let reason = EndReason::BreakGlass { note: NOTE.into() };
+    let told = |report: &&Report| match report {
+        Report::AccessChanged { state: AccessState::Ending { reason: told, .. }, .. } => *told == reason,
+        Report::Alarm { code, detail, .. } => *code == Code::BREAK_GLASS && detail.contains(NOTE),
+        Report::Receipt { signed, .. } => signed.contains("break_glass") && signed.contains(NOTE),
+        _ => false,
+    };
+    assert!(bench.reports.iter().filter(told).count() >= 3, "{:#?}", bench.reports);
+    assert!(bench.put("c", "bob", &["orders"], 60).is_empty());
+    assert_eq!(bench.refusals(&Code::ID_ENDED), 1);
+}
+
+#[test]
+fn what_was_never_begun_ends_at_once() {
+    let mut bench = bench();
+    bench.input(pause(None, true));
+    bench.put("a", "ann", &["orders"], 60);
+    assert!(bench.input(glass(Which::All)).is_empty());
+    assert_eq!(bench.state("a"), "ended");
+}
+
+#[test]
+fn without_a_journal_the_glass_is_broken_all_the_same_and_again_when_it_works() {
+    let mut bench = three();
+    bench.journal.break_writes(Fate::NotWritten);
+    let closing = bench.input(glass(Which::All));
+    assert_eq!(words(&closing), ["close", "close"], "closing goes on");
+    assert_eq!(bench.book.endable(&Which::All).len(), 3, "memory does not run ahead of the disk");
+    bench.well(closing);
+    bench.journal.mend();
+    bench.input(Input::CloseOnly(None));
+    assert!(bench.input(glass(Which::All)).is_empty(), "what was not kept is asked again without haste");
+    let again = bench.pass(31);
+    bench.well(again);
+    for access in ["a", "b", "c"] {
+        assert_eq!(bench.state(access), "ended", "{access}");
+    }
+    assert_eq!(bench.alarms(&Code::BREAK_GLASS), 1);
 }
