@@ -6,6 +6,7 @@
 
 mod bindings;
 mod check;
+mod close;
 mod completions;
 mod config;
 mod drivers;
@@ -15,6 +16,7 @@ mod init;
 mod journal;
 mod keys;
 mod print;
+mod progress;
 mod receipts;
 mod run;
 mod setup_script;
@@ -98,6 +100,7 @@ enum Command {
     Journal(journal::Args),
     Receipts(receipts::Args),
     Status(status::Args),
+    Close(close::Args),
     Health(health::Args),
     Version(version::Args),
     Completions(completions::Args),
@@ -132,6 +135,7 @@ pub fn main() -> ExitCode {
         Command::Journal(args) => journal::run(&args, &context),
         Command::Receipts(args) => receipts::run(&args, &context),
         Command::Status(args) => status::run(&args, &context),
+        Command::Close(args) => close::run(&args, &context),
         Command::Health(args) => health::run(&args, &context),
         Command::Version(args) => version::run(&args, &context),
         Command::Completions(args) => completions::run(&args, &context),

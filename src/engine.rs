@@ -31,7 +31,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::office::Office;
 use crate::status::Health;
-use asked::Asked;
+use asked::{Glass, Waiting};
 use perform::{Flight, Performed, Performer};
 use published::{Message, Published};
 use reads::{News, Read, Reading, Sightings};
@@ -109,7 +109,10 @@ pub(crate) struct Engine {
     /// What was answered since something was written last.
     answered: Vec<&'static str>,
     /// Questions of operators that wait for the next batch to be on disk.
-    asked: Vec<Asked>,
+    asked: Vec<Waiting>,
+    /// What operators ended and the journal has not taken yet, and how many lapses there were when it was tried.
+    glass: Vec<Glass>,
+    glass_lapses: u64,
 }
 
 impl Engine {
@@ -148,6 +151,8 @@ impl Engine {
             health: BTreeMap::new(),
             answered: vec![],
             asked: vec![],
+            glass: vec![],
+            glass_lapses: 0,
             parts,
         };
         Ok((engine, published))
@@ -178,6 +183,8 @@ impl Engine {
                         let Some(more) = self.calls.try_join_next_with_id() else { break };
                         self.performed(more);
                     }
+                    // Slots are free again.
+                    self.break_glass(self.parts.clock.read());
                 }
                 Some(sightings) = self.seen.1.recv() => self.saw(sightings),
                 Some(done) = self.reads.join_next() => {
@@ -185,14 +192,17 @@ impl Engine {
                         self.read(read);
                     }
                 }
-                _ = probe.tick(), if !self.journal_works => self.try_journal().await,
+                _ = probe.tick(), if !self.journal_works => {
+                    self.try_journal().await;
+                    self.break_glass(self.parts.clock.read());
+                }
                 () = sleep_until(wake) => {
                     let reading = self.parts.clock.read();
                     self.book.handle_timeout(reading);
                 }
             }
             self.settle().await?;
-            self.answer_asked();
+            self.answer_asked().await?;
         }
         self.stop().await
     }

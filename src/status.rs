@@ -4,8 +4,8 @@
 
 use driver::{CheckReport, Grade};
 use model::{
-    Code, ConnectorId, DriverKind, Failure, Incarnation, InstanceId, IntegrationId, Lifecycle, Position,
-    Revision, TargetIdentity, Timestamp,
+    AccessId, Code, ConnectorId, DriverKind, Failure, Incarnation, InstanceId, IntegrationId, Lifecycle,
+    Position, Revision, TargetIdentity, Timestamp,
 };
 use rules::book::Tally;
 use serde::{Deserialize, Serialize};
@@ -143,4 +143,35 @@ impl HealthState {
             Self::Refused => "refused",
         }
     }
+}
+
+/// What breaking the glass ends.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ends {
+    pub accesses: u64,
+    /// On which integrations they are.
+    pub integrations: Vec<IntegrationId>,
+    /// False: the journal did not take it. The agent goes on trying as long as it runs.
+    pub recorded: bool,
+}
+
+/// What of it has not ended yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    pub accesses: u64,
+    /// Some of them.
+    pub examples: Vec<LeftAccess>,
+}
+
+/// An access that is still being ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftAccess {
+    pub access: AccessId,
+    pub integration: IntegrationId,
+    /// Its account's login is shut.
+    pub contained: bool,
+    pub attempts: u32,
+    /// What went wrong last.
+    pub code: Option<Code>,
+    pub detail: String,
 }

@@ -56,6 +56,11 @@ impl Printer {
         }
     }
 
+    /// Returns true when a person may be told what is going on.
+    pub(super) const fn tells_notes(&self) -> bool {
+        !self.quiet
+    }
+
     /// Tells a person what is going on, unless they asked for quiet.
     pub(super) fn note(&self, text: &str) {
         if !self.quiet {
@@ -109,7 +114,7 @@ impl Lines {
 }
 
 /// Replaces control characters, and those that turn the writing direction, by their escapes.
-fn visible(text: &str) -> String {
+pub(super) fn visible(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
         if c.is_control() || turns(c) {
             shown.extend(c.escape_default());

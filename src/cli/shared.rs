@@ -92,10 +92,11 @@ pub(super) async fn with_journal<T>(
 /// # Errors
 /// When none answers, or it refuses.
 pub(super) async fn ask_agent(config: &Config, question: &Question) -> Result<Answer, Fault> {
-    match ask(&config.admin_socket, question).await? {
-        Answer::Refused { why, reason } => Err(Fault::Refused { why, reason }),
-        answer => Ok(answer),
+    let answer = ask(&config.admin_socket, question).await?;
+    if let Answer::Refused { why, reason } = answer {
+        return Err(Fault::Refused { why, reason });
     }
+    Ok(answer)
 }
 
 /// Returns how the journal is opened.

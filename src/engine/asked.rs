@@ -1,39 +1,155 @@
 //! What an operator asks beside the agent. The answer comes once what it changed, or what it tells of, is
 //! on disk.
 
-use rules::Reading;
-use rules::book::IntegrationRecord;
+use std::collections::BTreeSet;
+
+use model::{AccessState, IntegrationId};
+use rules::book::{IntegrationRecord, Which};
+use rules::{Input, Reading};
 use tokio::sync::oneshot;
 
-use super::Engine;
-use crate::status::{IntegrationStatus, Pauses, Work};
+use super::{Engine, EngineFault};
+use crate::status::{Ends, IntegrationStatus, Left, LeftAccess, Pauses, Work};
 
 /// Who waits for an answer.
 type Tell<T> = oneshot::Sender<T>;
+
+/// So many accesses that are still being ended are named.
+const EXAMPLES: usize = 20;
 
 /// A question.
 #[derive(Debug)]
 pub(crate) enum Asked {
     /// How does everything stand?
     Look(Tell<Work>),
+    /// What would breaking the glass end? `None` when nothing of that name is known.
+    WouldClose { which: Which, tell: Tell<Option<Ends>> },
+    /// End these accesses.
+    Close { which: Which, note: String, tell: Tell<Option<Ends>> },
+    /// What of these is being ended and not seen ended yet?
+    Closing { which: Which, tell: Tell<Left> },
+}
+
+/// A question that waits until what it changed is on disk.
+#[derive(Debug)]
+pub(crate) enum Waiting {
+    Look(Tell<Work>),
+    Closing { which: Which, tell: Tell<Left> },
+    Ends { ends: Ends, tell: Tell<Option<Ends>> },
+}
+
+/// What an operator ended and the journal has not taken yet.
+#[derive(Debug)]
+pub(crate) struct Glass {
+    which: Which,
+    note: String,
 }
 
 impl Engine {
-    /// Takes a question; [`Self::answer_asked`] answers it.
+    /// Takes a question; [`Self::answer_asked`] answers what waits for the disk.
     pub(super) fn asked(&mut self, asked: Asked, reading: Reading) {
-        match &asked {
-            Asked::Look(_) => self.book.handle_timeout(reading),
+        self.book.handle_timeout(reading);
+        match asked {
+            Asked::Look(tell) => self.asked.push(Waiting::Look(tell)),
+            Asked::Closing { which, tell } => self.asked.push(Waiting::Closing { which, tell }),
+            // Whoever stopped waiting is not told.
+            Asked::WouldClose { which, tell } => drop(tell.send(self.ends(&which))),
+            Asked::Close { which, note, tell } => match self.ends(&which) {
+                None => drop(tell.send(None)),
+                Some(ends) => {
+                    tracing::warn!(accesses = ends.accesses, %which, "An operator breaks the glass: these accesses end");
+                    self.glass.push(Glass { which, note });
+                    self.break_glass(reading);
+                    self.asked.push(Waiting::Ends { ends, tell });
+                }
+            },
         }
-        self.asked.push(asked);
     }
 
-    /// Answers what was asked before the last batch was written. Whoever stopped waiting is not told.
-    pub(super) fn answer_asked(&mut self) {
-        for asked in std::mem::take(&mut self.asked) {
-            match asked {
-                Asked::Look(tell) => drop(tell.send(self.work())),
+    /// Ends what operators ended and the journal has not taken yet. Without a journal each round closes what the
+    /// targets' slots allow.
+    pub(super) fn break_glass(&mut self, reading: Reading) {
+        self.glass_lapses = self.lapses;
+        for Glass { which, note } in &self.glass {
+            let input = Input::BreakGlass { which: which.clone(), note: note.clone() };
+            self.book.handle(input, reading);
+        }
+    }
+
+    /// Answers what was asked before the last batch was written.
+    ///
+    /// # Errors
+    /// As [`Self::settle`].
+    pub(super) async fn answer_asked(&mut self) -> Result<(), EngineFault> {
+        if !self.glass.is_empty() && self.lapses != self.glass_lapses && self.journal_works {
+            // The journal was read again, and may not know of it.
+            self.break_glass(self.parts.clock.read());
+            self.settle().await?;
+        }
+        let recorded = self.lapses == self.glass_lapses;
+        if recorded {
+            self.glass.clear();
+        }
+        for waiting in std::mem::take(&mut self.asked) {
+            // Whoever stopped waiting is not told.
+            match waiting {
+                Waiting::Look(tell) => drop(tell.send(self.work())),
+                Waiting::Closing { which, tell } => drop(tell.send(self.left(&which))),
+                Waiting::Ends { ends, tell } => drop(tell.send(Some(Ends { recorded, ..ends }))),
             }
         }
+        Ok(())
+    }
+
+    fn ends(&self, which: &Which) -> Option<Ends> {
+        let is_known = match which {
+            Which::All => true,
+            Which::Integration(id) => self.book.integration(id).is_some_and(|found| !found.retired),
+            Which::Access(id) => self.book.access(id).is_some(),
+        };
+        let accesses = self.book.endable(which);
+        let on: BTreeSet<&IntegrationId> = accesses
+            .iter()
+            .filter_map(|id| self.book.access(id).map(|(record, _)| &record.account.integration))
+            .collect();
+        is_known.then(|| Ends {
+            accesses: accesses.len() as u64,
+            integrations: on.into_iter().cloned().collect(),
+            recorded: false,
+        })
+    }
+
+    fn left(&self, which: &Which) -> Left {
+        let mut left = Left::default();
+        for record in self.book.accounts() {
+            let integration = &record.account.integration;
+            for access in record.accesses.values() {
+                let meant = match which {
+                    Which::All => true,
+                    Which::Integration(wanted) => wanted == integration,
+                    Which::Access(wanted) => *wanted == access.id,
+                };
+                let AccessState::Ending { contained, attempts, .. } = &access.state else {
+                    continue;
+                };
+                if !meant {
+                    continue;
+                }
+                left.accesses += 1;
+                if left.examples.len() < EXAMPLES {
+                    let failure = record.failure.as_ref();
+                    left.examples.push(LeftAccess {
+                        access: access.id.clone(),
+                        integration: integration.clone(),
+                        contained: *contained,
+                        attempts: *attempts,
+                        code: failure.map(|failure| failure.code.clone()),
+                        detail: failure.map(|failure| failure.detail.clone()).unwrap_or_default(),
+                    });
+                }
+            }
+        }
+        left
     }
 
     fn work(&self) -> Work {

@@ -4,19 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{ConnectorId, InstanceId, Timestamp};
+use rules::book::Which;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use super::words::{Answer, Question};
+use super::words::{Answer, LONGEST_REASON, Question, Why};
 use crate::admin::{Readiness, Report};
 use crate::clock::Clock;
 use crate::engine::asked::Asked;
 use crate::engine::published::{Desk, Message};
-use crate::status::{Status, Work};
+use crate::status::{Ends, Status, Work};
 use crate::telemetry::Telemetry;
 
-/// How long the engine may take to tell how it stands: it may wait for a slow disk.
-const LOOK: Duration = Duration::from_secs(10);
+/// How long the engine may take to answer: it may wait for a slow disk.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,21 @@ impl Clerk {
         tracing::debug!(user = peer.user, process = peer.process, ?question, "Asked on the local socket");
         match question {
             Question::Status => Answer::Status(Box::new(self.status().await)),
+            Question::WouldClose { which } => {
+                let asked = self.ask(|tell| Asked::WouldClose { which: which.clone(), tell }).await;
+                known(&which, asked)
+            }
+            Question::Close { which, reason } => match note(peer, &reason) {
+                Err(refusal) => refusal,
+                Ok(note) => {
+                    let asked = |tell| Asked::Close { which: which.clone(), note, tell };
+                    known(&which, self.ask(asked).await)
+                }
+            },
+            Question::Closing { which } => match self.ask(|tell| Asked::Closing { which, tell }).await {
+                Some(left) => Answer::Left(left),
+                None => busy(),
+            },
         }
     }
 
@@ -75,11 +91,48 @@ impl Clerk {
     }
 
     async fn work(&self) -> Option<Work> {
+        self.ask(Asked::Look).await
+    }
+
+    /// Asks the engine; `None` when it does not answer in time, or is gone.
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Asked) -> Option<T> {
         let (tell, told) = oneshot::channel();
         let asked = async {
-            self.desk.messages.send(Message::Asked(Asked::Look(tell))).await.ok()?;
+            self.desk.messages.send(Message::Asked(question(tell))).await.ok()?;
             told.await.ok()
         };
-        timeout(LOOK, asked).await.ok().flatten()
+        timeout(PATIENCE, asked).await.ok().flatten()
     }
+}
+
+fn busy() -> Answer {
+    let reason =
+        "the engine did not answer: it waits for its disk, or the agent is stopping; look at the log";
+    Answer::refused(Why::NotNow, reason)
+}
+
+fn known(which: &Which, ends: Option<Option<Ends>>) -> Answer {
+    let unknown = match which {
+        Which::All => return ends.flatten().map_or_else(busy, Answer::Ends),
+        Which::Integration(id) => {
+            format!("there is no integration `{id}`: `tidegate status` lists those that are known")
+        }
+        Which::Access(id) => format!("there is no access `{id}` here that has not ended"),
+    };
+    match ends {
+        Some(Some(ends)) => Answer::Ends(ends),
+        Some(None) => Answer::refused(Why::NotKnown, unknown),
+        None => busy(),
+    }
+}
+
+/// Says who breaks the glass, and why, in one line.
+fn note(peer: Peer, reason: &str) -> Result<String, Answer> {
+    let reason = reason.trim();
+    if reason.is_empty() || reason.len() > LONGEST_REASON {
+        let told = format!("the reason has {} bytes: give one of 1 to {LONGEST_REASON}", reason.len());
+        return Err(Answer::refused(Why::NotUnderstood, told));
+    }
+    let line: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    Ok(format!("user {}: {line}", peer.user))
 }

@@ -5,12 +5,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::status::Status;
+use rules::book::Which;
+
+use crate::status::{Ends, Left, Status};
 
 /// The version of these words.
 pub const VERSION: u32 = 1;
 /// The largest question, in bytes.
 pub const LARGEST_QUESTION: usize = 64 * 1024;
+/// The longest reason of an operator, in bytes.
+pub const LONGEST_REASON: usize = 1024;
 /// The largest answer, in bytes.
 pub const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
 
@@ -20,6 +24,12 @@ pub const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
 pub enum Question {
     /// How does everything stand?
     Status,
+    /// What would breaking the glass end?
+    WouldClose { which: Which },
+    /// End these accesses, for good and whatever the control plane says.
+    Close { which: Which, reason: String },
+    /// What of these is being ended and not seen ended yet?
+    Closing { which: Which },
 }
 
 /// What the agent answers.
@@ -27,6 +37,9 @@ pub enum Question {
 #[serde(rename_all = "snake_case", tag = "answer")]
 pub enum Answer {
     Status(Box<Status>),
+    /// What would end, or what ends now.
+    Ends(Ends),
+    Left(Left),
     /// Nothing was changed.
     Refused {
         why: Why,

@@ -9,6 +9,8 @@ mod agent;
 mod bench;
 #[path = "cli/configuring.rs"]
 mod configuring;
+#[path = "cli/glass.rs"]
+mod glass;
 #[path = "cli/keeping.rs"]
 mod keeping;
 #[path = "cli/operating.rs"]
