@@ -199,6 +199,9 @@ pub struct Book {
     standing: Option<Standing>,
     /// Integrations surveyed since the journal was found to be old.
     surveyed: BTreeSet<IntegrationId>,
+    /// Accounts that the pieces of a survey under way have met. What one that broke off has met counts as met
+    /// by the next: what is missed because of that is missed by the one after it.
+    met: BTreeMap<IntegrationId, BTreeSet<AccountId>>,
     stood: bool,
     /// The control plane has agreed with this journal since the book was restored. Before that nothing
     /// opens, and what was never begun by this memory may have been begun by a later one.

@@ -51,6 +51,7 @@ impl Book {
             tampered: BTreeSet::new(),
             standing: None,
             surveyed: BTreeSet::new(),
+            met: BTreeMap::new(),
             stood: false,
             current: false,
             lost: Unsure::default(),

@@ -28,7 +28,7 @@ impl Book {
             // Another target's accounts say nothing about those of the known one.
             return;
         }
-        let mut met = BTreeSet::new();
+        let mut met = self.met.remove(integration).unwrap_or_default();
         for Sighting { found } in sightings {
             let MarkState::Valid(mark) = found.mark.clone() else {
                 // Forged, copied or foreign: never acted on. A known account is met by its immutable id.
@@ -55,7 +55,9 @@ impl Book {
                 None => self.rebuild(&mark, found, now),
             }
         }
-        if complete {
+        if !complete {
+            self.met.insert(integration.clone(), met);
+        } else {
             self.miss(integration, &met, now);
             // What a lost memory was making when the survey came by is not in it.
             if self.lost_calls(now).is_none()

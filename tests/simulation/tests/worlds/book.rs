@@ -249,6 +249,35 @@ fn a_survey_is_doubted_before_it_is_believed() {
 }
 
 #[test]
+fn a_survey_that_comes_in_pieces_misses_nobody_whom_a_piece_has_met() {
+    let mut bench = overlap();
+    let actions = bench.put("c", "cay", &["orders"], 60);
+    bench.well(actions);
+    let connector = ConnectorId::parse("bench").unwrap();
+    let piece = |bench: &Bench, grantees: &[&str], complete| {
+        let sighting = |grantee: &&str| {
+            let record = bench.book.account(account(grantee)).unwrap();
+            let draft = record.mark_draft(&connector, bench.book.now());
+            Sighting { found: marked(present(&record.account, Login::Open, &record.held), draft) }
+        };
+        let sightings = grantees.iter().map(sighting).collect();
+        Input::Surveyed { integration: target(), sightings, complete }
+    };
+    for pieces in
+        [vec![vec!["ann"], vec!["cay"], vec![]], vec![vec!["ann", "cay"]], vec![vec!["cay"], vec!["ann"]]]
+    {
+        let last = pieces.len() - 1;
+        for (n, met) in pieces.iter().enumerate() {
+            let input = piece(&bench, met, n == last);
+            assert_eq!(bench.input(input), [], "{pieces:?}");
+        }
+    }
+    bench.input(piece(&bench, &["ann"], false));
+    let looking = bench.input(piece(&bench, &[], true));
+    assert_eq!(looking.iter().map(|action| action.account).collect::<Vec<_>>(), [account("cay")]);
+}
+
+#[test]
 fn an_unremembered_account_is_held_to_each_deadline_of_its_mark() {
     let bench = overlap();
     let record = bench.book.account(account("ann")).unwrap().clone();
