@@ -6,10 +6,12 @@ use model::Secret;
 
 use crate::account::{PERMISSION_ROLE, column, our_mark, permission_of, read_mark};
 use crate::catalogue::{DATABASES, PUBLIC_TABLES, SHARED_ROLES};
-use crate::connect::Facts;
+use crate::connect::{Facts, is_address};
 use crate::faults::{Fault, Stage};
 use crate::quote::{Ident, Literal, shown};
-use crate::scope::Right;
+use crate::reach::{self, Reach, Strangers};
+use crate::rights::Right;
+use crate::scope::Right as Wanted;
 use crate::session::{Purpose, Session};
 use crate::settings::Config;
 use crate::statements::{self, Until};
@@ -18,7 +20,7 @@ use crate::target::PostgresTarget;
 /// Takes the place of a credential in the dry run; it is never committed and opens nothing.
 const NO_CREDENTIAL: &str = "not-a-credential";
 
-fn probe(name: &str, grade: Grade, detail: impl Into<String>) -> Probe {
+pub(crate) fn probe(name: &str, grade: Grade, detail: impl Into<String>) -> Probe {
     Probe { name: name.into(), grade, detail: detail.into() }
 }
 
@@ -40,16 +42,21 @@ impl PostgresTarget {
             } else {
                 probe("primary", Grade::Good, "the server takes writes")
             });
+            probes.extend(reach::service(&session).await?);
+            let reach = Reach::read(&session).await?;
+            if let Some(reach) = &reach {
+                probes.extend(reach.probes(&facts));
+            }
             probes.push(self.dry_run(&session, &facts).await?);
             let mut databases: Vec<String> = vec![];
             for row in session.rows(DATABASES, &[]).await? {
                 databases.extend(column::<String>(&row, 0).ok());
             }
-            Ok((facts, probes, databases))
+            Ok((facts, probes, databases, reach))
         };
         let outcome = looked.await;
-        let (facts, mut probes, databases) = session.settle(outcome).await?;
-        probes.extend(self.databases(&databases).await?);
+        let (facts, mut probes, databases, reach) = session.settle(outcome).await?;
+        probes.extend(self.databases(&databases, reach.as_ref(), &facts).await?);
         probes.push(self.permission_roles().await?);
         Ok(CheckReport { probes, product: "PostgreSQL".into(), version: facts.version.to_string() })
     }
@@ -90,41 +97,53 @@ impl PostgresTarget {
             ),
             Ok(()) => probe(
                 "accounts",
-                Grade::Warning,
-                "the admin can make accounts and is no superuser: rights on objects that it does not own, \
-                 sessions and objects of others may be beyond its reach",
+                Grade::Good,
+                "the admin can make, open and close accounts, and is no superuser (mode least): `tidegate drivers \
+                 postgres` says what that leaves out",
             ),
-            Err(fault) => probe(
-                "accounts",
-                Grade::Bad,
-                format!(
-                    "an account cannot be made: {}; see the driver's set-up script",
-                    fault.failure.detail
-                ),
-            ),
+            Err(fault) => {
+                probe("accounts", Grade::Bad, format!("an account cannot be made: {}", fault.failure.detail))
+            }
         })
     }
 
     /// Connects to every database, and looks at what PUBLIC may do there.
-    async fn databases(&self, databases: &[String]) -> Result<Vec<Probe>, Fault> {
+    async fn databases(
+        &self,
+        databases: &[String],
+        reach: Option<&Reach>,
+        facts: &Facts,
+    ) -> Result<Vec<Probe>, Fault> {
         let (mut closed, mut public) = (vec![], vec![]);
+        let mut strangers = Strangers::default();
         for database in databases {
             let session = match self.pool.session(database, Purpose::Read).await {
                 Ok(session) => session,
                 Err(fault) if fault.state.is_some() => {
-                    closed.push(shown(database));
+                    let right = Right::Connect(Ident::found(database));
+                    let give = reach.map(|reach| reach.say(&right, facts.version));
+                    closed.push(format!(
+                        "{}{}",
+                        shown(database),
+                        give.map_or_else(String::new, |text| format!(" ({text})"))
+                    ));
                     continue;
                 }
                 Err(fault) => return Err(fault),
             };
-            let outcome = session.rows(PUBLIC_TABLES, &[]).await;
+            let look = async {
+                strangers.look(&session).await?;
+                session.rows(PUBLIC_TABLES, &[]).await
+            };
+            let outcome = look.await;
             let rows = session.settle(outcome).await?;
             if rows.first().map_or(Ok(0_i64), |row| column(row, 0))? > 0 {
                 public.push(shown(database));
             }
         }
         let count = databases.len();
-        Ok(vec![
+        let owners = reach.map(|reach| strangers.probes(reach, facts.version)).unwrap_or_default();
+        let mut probes = vec![
             if closed.is_empty() {
                 probe("databases", Grade::Good, format!("all {count} databases can be connected to"))
             } else {
@@ -143,7 +162,9 @@ impl PostgresTarget {
                 );
                 probe("public", Grade::Warning, detail)
             },
-        ])
+        ];
+        probes.extend(owners);
+        Ok(probes)
     }
 
     /// Looks at every permission role of ours.
@@ -160,7 +181,7 @@ impl PostgresTarget {
                 continue;
             }
             let entitlement = permission_of(&self.context, &identity, oid, comment.as_deref());
-            let Some(Ok(Right::Shared { scope, level })) = entitlement.as_ref().map(Right::of) else {
+            let Some(Ok(Wanted::Shared { scope, level })) = entitlement.as_ref().map(Wanted::of) else {
                 continue;
             };
             count += 1;
@@ -212,12 +233,11 @@ fn about_the_connection(facts: &Facts, config: &Config) -> Vec<Probe> {
              the same, so their clients must speak SCRAM",
         )
     });
-    probes.push(if facts.identity.0.starts_with("address:") {
+    probes.push(if is_address(&facts.identity) {
         probe(
             "identity",
             Grade::Warning,
-            "the server does not tell its system identifier, so its address stands for it: allow \
-             pg_control_system() to the admin",
+            "the server does not tell its system identifier, so its address stands for it",
         )
     } else {
         probe("identity", Grade::Good, "the server tells its system identifier")

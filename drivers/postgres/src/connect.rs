@@ -51,6 +51,8 @@ const FACTS: &str = "SELECT current_setting('server_version_num'), r.oid, r.rols
      current_setting('password_encryption'), CASE WHEN current_setting('server_version_num')::int >= 120000 \
      THEN set_config('plan_cache_mode', 'force_generic_plan', false) || set_config('jit', 'off', false) END \
      , pg_backend_pid() FROM pg_roles AS r WHERE r.rolname = session_user";
+/// What an identity begins with that is no more than an address.
+const ADDRESS: &str = "address:";
 const IDENTITY: &str = "SELECT system_identifier FROM pg_control_system()";
 
 /// What a server says of itself and of us.
@@ -272,7 +274,7 @@ pub(crate) async fn facts(client: &Client, config: &Config, encrypted: bool) -> 
         Ok(row) => row.into_iter().flatten().next().unwrap_or_default(),
         // Some services keep the control file to themselves; then the address has to stand for the system.
         Err(fault) if fault.is(&SqlState::INSUFFICIENT_PRIVILEGE) => {
-            format!("address:{}:{}", config.host, config.port)
+            format!("{ADDRESS}{}:{}", config.host, config.port)
         }
         Err(fault) => return Err(fault),
     };
@@ -286,6 +288,11 @@ pub(crate) async fn facts(client: &Client, config: &Config, encrypted: bool) -> 
         encrypted,
         process: text(6).parse().unwrap_or_default(),
     })
+}
+
+/// Returns true when the address stands for a system that does not tell which one it is.
+pub(crate) fn is_address(identity: &TargetIdentity) -> bool {
+    identity.0.starts_with(ADDRESS)
 }
 
 async fn single_row(client: &Client, sql: &str) -> Result<Vec<Option<String>>, Fault> {

@@ -21,6 +21,7 @@ pub(crate) static MANIFEST: Manifest = Manifest {
         "Amazon RDS for PostgreSQL",
         "Amazon Aurora PostgreSQL",
         "Cloud SQL for PostgreSQL",
+        "AlloyDB for PostgreSQL",
         "Azure Database for PostgreSQL",
     ],
     summary: "Accounts on a PostgreSQL server, version 10 or later, with access to databases, schemas, tables and roles.",

@@ -17,6 +17,8 @@ pub(crate) const SIGNAL: &str = "pg_signal_backend";
 pub(crate) enum Right {
     /// To make roles.
     CreateRole,
+    /// To have the rights of the roles that it is a member of.
+    Inherit,
     /// To end sessions.
     Signal,
     /// To make accounts members of the common role, when somebody else made it.
@@ -25,6 +27,12 @@ pub(crate) enum Right {
     Owner(Ident),
     /// To make accounts members of a role of the target's owner.
     Attach(Ident),
+    /// To connect to a database.
+    Connect(Ident),
+    /// To let others connect to a database of a superuser.
+    ConnectOn(Ident),
+    /// To read which system this is.
+    Identity,
 }
 
 impl Right {
@@ -32,12 +40,18 @@ impl Right {
     pub(crate) const fn why(&self) -> &'static str {
         match self {
             Self::CreateRole => "makes, opens and shuts accounts",
+            Self::Inherit => "has the rights of the owners that it is a member of",
             Self::Signal => {
                 "ends the sessions of accounts; it reaches those of everybody who is no superuser"
             }
             Self::Common => "makes accounts members of the common role, which somebody else made",
             Self::Owner(_) => "gives rights on what this role owns, and on what it will make",
             Self::Attach(_) => "makes accounts members of this role",
+            Self::Connect(_) => "connects to this database",
+            Self::ConnectOn(_) => "lets accounts connect to this database",
+            Self::Identity => {
+                "tells this system from another at the same address; to be given in each database"
+            }
         }
     }
 
@@ -49,20 +63,43 @@ impl Right {
             if options { " WITH ADMIN TRUE, INHERIT FALSE, SET FALSE" } else { " WITH ADMIN OPTION" };
         match self {
             Self::CreateRole => format!("ALTER ROLE {admin} CREATEROLE"),
+            Self::Inherit => format!("ALTER ROLE {admin} INHERIT"),
             Self::Signal => format!("GRANT {SIGNAL} TO {admin}{rights_of}"),
             Self::Common => format!("GRANT {MANAGED} TO {admin}{giving_on}"),
             Self::Owner(owner) => format!("GRANT {owner} TO {admin}{rights_of}"),
             Self::Attach(role) => format!("GRANT {role} TO {admin}{giving_on}"),
+            Self::Connect(database) => format!("GRANT CONNECT ON DATABASE {database} TO {admin}"),
+            Self::ConnectOn(database) => {
+                format!("GRANT CONNECT ON DATABASE {database} TO {admin} WITH GRANT OPTION")
+            }
+            Self::Identity => format!("GRANT EXECUTE ON FUNCTION pg_catalog.pg_control_system() TO {admin}"),
         }
     }
 
-    /// Writes the statement that takes it back.
-    pub(crate) fn take(&self, admin: &dyn Display) -> String {
+    /// Writes the statement that takes a membership back.
+    pub(crate) fn take(&self, admin: &dyn Display) -> Option<String> {
         match self {
-            Self::CreateRole => format!("ALTER ROLE {admin} NOCREATEROLE"),
-            Self::Signal => format!("REVOKE {SIGNAL} FROM {admin}"),
-            Self::Common => format!("REVOKE {MANAGED} FROM {admin}"),
-            Self::Owner(role) | Self::Attach(role) => format!("REVOKE {role} FROM {admin}"),
+            Self::Signal => Some(format!("REVOKE {SIGNAL} FROM {admin}")),
+            Self::Common => Some(format!("REVOKE {MANAGED} FROM {admin}")),
+            Self::Owner(role) | Self::Attach(role) => Some(format!("REVOKE {role} FROM {admin}")),
+            // Attributes go with the role.
+            Self::CreateRole | Self::Inherit => None,
+            Self::Connect(_) | Self::ConnectOn(_) | Self::Identity => None,
+        }
+    }
+
+    /// Returns what people call it.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::CreateRole => "CREATEROLE".into(),
+            Self::Inherit => "INHERIT".into(),
+            Self::Signal => format!("membership in {SIGNAL}"),
+            Self::Common => format!("ADMIN OPTION on {MANAGED}"),
+            Self::Owner(owner) => format!("membership in {owner}"),
+            Self::Attach(role) => format!("ADMIN OPTION on {role}"),
+            Self::Connect(database) => format!("CONNECT on {database}"),
+            Self::ConnectOn(database) => format!("CONNECT on {database} WITH GRANT OPTION"),
+            Self::Identity => "EXECUTE on pg_control_system()".into(),
         }
     }
 }

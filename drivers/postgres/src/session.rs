@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row, Statement};
 
-use crate::connect::{Connector, Facts, facts};
+use crate::connect::{Connector, Facts, facts, is_address};
 use crate::faults::{Fault, Stage};
 
 /// Sessions for everything.
@@ -212,6 +212,15 @@ impl Pool {
         let first = self.0.identity.get_or_init(|| facts.identity.clone());
         if *first == facts.identity {
             return Ok(());
+        }
+        if is_address(first) != is_address(&facts.identity) {
+            return Err(Failure::refused(
+                Code::RIGHT_MISSING,
+                "the server tells which system it is in some databases and not in others: in each of them allow \
+                 pg_control_system() to the admin",
+            )
+            .with_retry(Retry::NeedsHuman)
+            .into());
         }
         Err(Failure::refused(
             Code::TARGET_REPLACED,

@@ -203,12 +203,20 @@ impl Lines {
 
     fn take_all(&mut self, rights: &[Right]) {
         for right in rights {
-            self.push(&format!("{};", right.take(&ADMIN)));
+            self.take(right);
         }
-        self.push(&format!("{};", Right::Signal.take(&ADMIN)));
-        self.when_common(&Right::Common.take(&"%I"));
+        self.take(&Right::Signal);
+        if let Some(statement) = Right::Common.take(&"%I") {
+            self.when_common(&statement);
+        }
         self.push(&format!("DROP ROLE {ADMIN};"));
         self.push("COMMIT;");
+    }
+
+    fn take(&mut self, right: &Right) {
+        if let Some(statement) = right.take(&ADMIN) {
+            self.push(&format!("{statement};"));
+        }
     }
 
     /// Runs a statement on the common role if there is one; `%I` in it is the admin.

@@ -5,6 +5,8 @@
 mod admin;
 #[path = "contract/attacks.rs"]
 mod attacks;
+#[path = "contract/checks.rs"]
+mod checks;
 #[path = "contract/grantee.rs"]
 mod grantee;
 #[path = "contract/grantors.rs"]
@@ -80,6 +82,10 @@ async fn a_login_can_do_what_its_permissions_say(server: Server, admin: Admin) {
     grantors::all(&house).await;
 }
 
+async fn a_check_changes_nothing_and_names_what_is_missing(server: Server, admin: Admin) {
+    checks::all(&House::open(server.world(admin, None).await).await).await;
+}
+
 async fn attacks_do_not_succeed(server: Server, admin: Admin) {
     let house = House::open(server.world(admin, None).await).await;
     attacks::all(&house).await;
@@ -105,10 +111,14 @@ macro_rules! plays {
 }
 
 plays! {
-    usual: crate::Server::Usual, crate::Admin::Superuser => keeps_the_contract, a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;
-    usual_least: crate::Server::Usual, crate::Admin::Least => its_reach_ends_where_the_script_says, keeps_the_contract, a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;
-    eighteen_least: crate::Server::Eighteen, crate::Admin::Least => its_reach_ends_where_the_script_says, keeps_the_contract, a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;
-    eighteen: crate::Server::Eighteen, crate::Admin::Superuser => keeps_the_contract, a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;
+    usual: crate::Server::Usual, crate::Admin::Superuser => keeps_the_contract, a_check_changes_nothing_and_names_what_is_missing,
+        a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;
+    usual_least: crate::Server::Usual, crate::Admin::Least => its_reach_ends_where_the_script_says, keeps_the_contract, a_check_changes_nothing_and_names_what_is_missing,
+        a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;
+    eighteen_least: crate::Server::Eighteen, crate::Admin::Least => its_reach_ends_where_the_script_says, keeps_the_contract, a_check_changes_nothing_and_names_what_is_missing,
+        a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;
+    eighteen: crate::Server::Eighteen, crate::Admin::Superuser => keeps_the_contract, a_check_changes_nothing_and_names_what_is_missing,
+        a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,6 +4,7 @@
 //! Promises: `launch` returns when the server answers; the port stays the same over stops and starts; dropping the value
 //! ends the server and removes the folder. Leaves to others: databases, roles, and everything else inside.
 
+mod dump;
 mod find;
 mod settings;
 mod standby;

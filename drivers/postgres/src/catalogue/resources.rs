@@ -4,7 +4,8 @@
 pub(crate) const DATABASES: &str = "
 SELECT d.datname, pg_get_userbyid(d.datdba) FROM pg_database AS d
 WHERE d.datallowconn AND NOT d.datistemplate
-    AND d.datname NOT IN ('rdsadmin', 'cloudsqladmin', 'azure_maintenance', 'azure_sys')
+    AND d.datname NOT IN ('rdsadmin', 'cloudsqladmin', 'alloydbadmin', 'alloydbmetadata', 'azure_maintenance',
+        'azure_sys')
 ORDER BY d.datname";
 
 /// Roles that can be attached to, page by page: `$1` the last name seen, `$2` how many, `$3` whether we may give any.
@@ -20,7 +21,8 @@ refused AS (
     WHERE x.admin OR r.rolsuper OR r.rolcreaterole OR r.rolreplication OR r.rolbypassrls
         OR r.rolname IN ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files',
             'pg_signal_backend', 'pg_create_subscription',
-            'rds_superuser', 'rds_replication', 'rds_password', 'cloudsqlsuperuser', 'azure_pg_admin')
+            'rds_superuser', 'rds_replication', 'rds_password', 'cloudsqlsuperuser', 'alloydbsuperuser',
+            'azure_pg_admin')
         OR d.description LIKE 'tidegate:%' OR r.rolname ~ '^tidegate_' OR r.rolname = session_user
 )
 SELECT r.rolname FROM pg_roles AS r

@@ -71,7 +71,8 @@ SELECT count(*),
     bool_or(x.admin OR r.rolsuper OR r.rolcreaterole OR r.rolreplication OR r.rolbypassrls
         OR r.rolname IN ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files',
             'pg_signal_backend', 'pg_create_subscription',
-            'rds_superuser', 'rds_replication', 'rds_password', 'cloudsqlsuperuser', 'azure_pg_admin')),
+            'rds_superuser', 'rds_replication', 'rds_password', 'cloudsqlsuperuser', 'alloydbsuperuser',
+            'azure_pg_admin')),
     bool_or(r.rolname ~ '^pg_' AND r.rolname = $1),
     bool_or(coalesce(d.description, '') LIKE 'tidegate:%' OR r.rolname ~ '^tidegate_' OR r.rolname = session_user)
 FROM reach AS x JOIN pg_roles AS r ON r.oid = x.oid

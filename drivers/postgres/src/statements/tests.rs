@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use super::*;
+use crate::scope::{Level, Scope};
 
 const VERSIONS: [Version; 5] =
     [Version(100_023), Version(150_018), Version(160_010), Version(170_006), Version(180_006)];

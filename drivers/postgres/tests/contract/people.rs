@@ -56,6 +56,11 @@ impl House {
         Self { world, target, context }
     }
 
+    /// Connects anew.
+    pub(crate) async fn again(&self) -> Box<dyn Target> {
+        self.world.connect(self.context.clone()).await.unwrap()
+    }
+
     pub(crate) async fn order(&self, who: &str, wanted: &[Entitlement]) -> (OpenOrder, Secret) {
         let limits = PostgresDriver.manifest().names;
         let grantee = GranteeId::parse(who).unwrap();
