@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use driver::{Caller, Settings, Target, TargetContext, TargetSecret};
-use journal::identity::IdentityStore;
+use journal::identity::{IdentityStore, Pins};
 use model::{Code, ConnectorId, Failure, Integration, IntegrationId, Retry, TargetIdentity, Timestamp};
 use seal::keys::SealingKey;
 use seal::mark::MarkKeys;
@@ -213,8 +213,10 @@ impl Targets {
             )
         };
         let work = move || -> Result<(), Failure> {
-            let pins = identity.pins().map_err(|fault| unwritable(fault.to_string()))?;
-            let bindings: Bindings = pins.bindings().map_err(|fault| unwritable(fault.to_string()))?;
+            let bindings: Bindings = identity
+                .with_pins(Pins::bindings)
+                .map_err(|fault| unwritable(fault.to_string()))?
+                .map_err(|fault| unwritable(fault.to_string()))?;
             let Ruling::Pin(binding) = bindings.rule(mode, &reference, &endpoint, now)? else {
                 return Ok(());
             };

@@ -2,37 +2,45 @@
 //! last-known configurations of its integrations.
 //!
 //! A directory of its own, best on another volume: with it and an empty journal the agent still recognises
-//! what it made and closes it. It holds `identity.json` (id and keys), `pins.json` and
-//! `integrations.json`. No admin secret is ever in it, only references.
+//! what it made and closes it. It holds `identity.json` (id and keys), `pins.json`, `pins.log` (what was
+//! pinned since that was written) and `integrations.json`. No admin secret is ever in it, only references.
 //!
 //! What it promises: a file is there whole, as it was or as it is to be, whatever crashes; nothing is read
 //! that another user could have read or changed; pins and configurations carry a MAC of a mark key, so
-//! that what was edited, or copied from another connector, is refused. Each file is read by itself: damage
-//! to one leaves the others usable.
+//! that what was edited, or copied from another connector, is refused. Each of the three is read by itself:
+//! damage to one leaves the others usable. A grantee who was met before costs a look at the files' stamps,
+//! a new one a line and a sync, however many there are.
 //!
-//! What it cannot tell: that a whole older copy was put back; that somebody who may read the directory
-//! took the keys.
+//! What it cannot tell: that a whole older copy was put back, or the log's last lines cut off; that somebody
+//! who may read the directory took the keys.
 //!
 //! What it leaves to others: what a new pin means, when keys change, where the directory is. Calls block
-//! on the disk; no key is kept between them except in the [`Identity`] that is handed out.
+//! on the disk; pins are kept between them, no key is, except in the [`Identity`] that is handed out.
 
+mod desk;
 mod fault;
 mod files;
+mod held;
 mod keyring;
+mod log;
 mod pins;
 mod tagged;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
-use model::{ConnectorId, GranteeId, GranteeKey, Integration, IntegrationId, KeyId, Timestamp};
+use model::{ConnectorId, Integration, IntegrationId, KeyId};
 use seal::keys::{ReceiptKey, ReceiptPublic, SealingKey};
 use seal::mark::MarkKeys;
 
 pub use fault::IdentityFault;
 pub use pins::{GranteePin, Meeting, PinFault, Pins};
 
+use desk::Desk;
 use files::Folder;
+use held::Held;
 use keyring::Keyring;
 use tagged::Kind;
 
@@ -72,10 +80,11 @@ impl KeyUse {
     }
 }
 
-/// An identity directory.
-#[derive(Debug, Clone)]
+/// An identity directory. Clones share what they know of it.
+#[derive(Clone)]
 pub struct IdentityStore {
     folder: Folder,
+    desk: Arc<Desk>,
 }
 
 impl IdentityStore {
@@ -84,7 +93,7 @@ impl IdentityStore {
     /// # Errors
     /// [`IdentityFault::NotThere`], [`IdentityFault::Exposed`], and those of [`Self::load`].
     pub fn open(dir: &Path) -> Result<Self, IdentityFault> {
-        let store = Self { folder: Folder::open(dir)? };
+        let store = Self::within(Folder::open(dir)?);
         if !store.folder.has(keyring::FILE)? && !store.folder.has(Kind::Pins.file())? {
             return Err(IdentityFault::NotThere { path: dir.to_path_buf() });
         }
@@ -98,16 +107,18 @@ impl IdentityStore {
     /// [`IdentityFault::AlreadyThere`]: keys are never overwritten; [`IdentityFault::Exposed`] when the
     /// directory is there and open to others; [`IdentityFault::Key`] without randomness.
     pub fn create(dir: &Path, connector: ConnectorId) -> Result<Self, IdentityFault> {
-        let store = Self { folder: Folder::create(dir)? };
-        let _lock = store.folder.lock()?;
+        let store = Self::within(Folder::create(dir)?);
+        let turn = store.turn()?;
         if store.folder.has(keyring::FILE)? {
             return Err(IdentityFault::AlreadyThere { path: store.folder.file(keyring::FILE) });
         }
         let keyring = Keyring::generate(connector)?;
-        store.write_tagged(&keyring, Kind::Pins, &Pins::default())?;
+        store.folder.remove(log::FILE)?;
+        store.write_pins(&keyring, &Pins::default(), 0)?;
         store.write_tagged(&keyring, Kind::Integrations, &BTreeMap::<IntegrationId, Integration>::new())?;
         // The keys last: a directory without them is no identity, and making one may be tried again.
         store.write_keyring(&keyring)?;
+        drop(turn);
         Ok(store)
     }
 
@@ -123,54 +134,6 @@ impl IdentityStore {
     /// [`IdentityFault::TooNew`].
     pub fn load(&self) -> Result<Identity, IdentityFault> {
         self.keyring().map(Keyring::into_identity)
-    }
-
-    /// Reads the pins.
-    ///
-    /// # Errors
-    /// As [`Self::load`], and [`IdentityFault::Tampered`].
-    pub fn pins(&self) -> Result<Pins, IdentityFault> {
-        self.read_tagged(&self.keyring()?, Kind::Pins)
-    }
-
-    /// Changes the pins; they are on disk when this returns. Another command that changes them at the same
-    /// time waits, so neither loses the other's pins. Nothing is written when nothing changes.
-    ///
-    /// # Errors
-    /// As [`Self::pins`], [`IdentityFault::InUse`], and [`IdentityFault::Io`] when it cannot be written:
-    /// then the pins are as they were.
-    pub fn update_pins<T>(&self, change: impl FnOnce(&mut Pins) -> T) -> Result<T, IdentityFault> {
-        let _lock = self.folder.lock()?;
-        let keyring = self.keyring()?;
-        let before: Pins = self.read_tagged(&keyring, Kind::Pins)?;
-        let mut after = before.clone();
-        let answer = change(&mut after);
-        if after != before {
-            self.write_tagged(&keyring, Kind::Pins, &after)?;
-        }
-        Ok(answer)
-    }
-
-    /// Pins a grantee's key, or says that another one was pinned before.
-    ///
-    /// # Errors
-    /// As [`Self::update_pins`].
-    pub fn pin(
-        &self,
-        grantee: &GranteeId,
-        key: &GranteeKey,
-        now: Timestamp,
-    ) -> Result<Meeting, IdentityFault> {
-        self.update_pins(|pins| pins.meet(grantee, key, now))
-    }
-
-    /// Begins with no pins, for when the old ones cannot be read any more: everything is pinned anew.
-    ///
-    /// # Errors
-    /// As [`Self::load`], [`IdentityFault::InUse`], [`IdentityFault::Io`].
-    pub fn reset_pins(&self) -> Result<(), IdentityFault> {
-        let _lock = self.folder.lock()?;
-        self.write_tagged(&self.keyring()?, Kind::Pins, &Pins::default())
     }
 
     /// Reads the last-known configurations of the integrations.
@@ -189,7 +152,7 @@ impl IdentityStore {
         &self,
         integrations: &BTreeMap<IntegrationId, Integration>,
     ) -> Result<(), IdentityFault> {
-        let _lock = self.folder.lock()?;
+        let _turn = self.turn()?;
         self.write_tagged(&self.keyring()?, Kind::Integrations, integrations)
     }
 
@@ -199,7 +162,7 @@ impl IdentityStore {
     /// # Errors
     /// As [`Self::update_pins`], and [`IdentityFault::Key`] without randomness.
     pub fn rotate(&self, key_use: KeyUse) -> Result<KeyId, IdentityFault> {
-        let _lock = self.folder.lock()?;
+        let _turn = self.turn()?;
         let mut keyring = self.keyring()?;
         let id = keyring.rotate(key_use)?;
         self.write_keyring(&keyring)?;
@@ -215,7 +178,7 @@ impl IdentityStore {
     /// # Errors
     /// As [`Self::update_pins`], and [`IdentityFault::NoSuchKey`] when it is the current one or unknown.
     pub fn forget(&self, key_use: KeyUse, id: &KeyId) -> Result<(), IdentityFault> {
-        let _lock = self.folder.lock()?;
+        let _turn = self.turn()?;
         let mut keyring = self.keyring()?;
         if key_use == KeyUse::Marks {
             self.tag_anew(&keyring)?;
@@ -232,6 +195,10 @@ impl IdentityStore {
     /// [`IdentityFault::Io`] when either cannot be looked at.
     pub fn shares_volume_with(&self, path: &Path) -> Result<bool, IdentityFault> {
         self.folder.shares_volume_with(path)
+    }
+
+    fn within(folder: Folder) -> Self {
+        Self { folder, desk: Arc::default() }
     }
 
     fn keyring(&self) -> Result<Keyring, IdentityFault> {
@@ -266,14 +233,21 @@ impl IdentityStore {
     /// Brings the MACs to the current mark key. What does not verify stays as it is, and is refused as
     /// before.
     fn tag_anew(&self, keyring: &Keyring) -> Result<(), IdentityFault> {
-        for kind in Kind::ALL {
-            match self.read_tagged::<serde_json::Value>(keyring, kind) {
-                Ok(content) => self.write_tagged(keyring, kind, &content)?,
-                Err(fault) if fault.is_of_content() => {}
-                Err(fault) => return Err(fault),
-            }
+        let pins =
+            Held::read(&self.folder).and_then(|held| self.write_pins(keyring, &held.pins, held.end.number));
+        let integrations = self.read_tagged::<serde_json::Value>(keyring, Kind::Integrations);
+        let integrations =
+            integrations.and_then(|content| self.write_tagged(keyring, Kind::Integrations, &content));
+        for done in [pins, integrations] {
+            done.or_else(|fault| if fault.is_of_content() { Ok(()) } else { Err(fault) })?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for IdentityStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IdentityStore").field("folder", &self.folder).finish_non_exhaustive()
     }
 }
 

@@ -43,17 +43,25 @@ pub struct Pins {
 impl Pins {
     /// Compares a grantee's key with the pinned one, and pins it.
     pub fn meet(&mut self, grantee: &GranteeId, key: &GranteeKey, now: Timestamp) -> Meeting {
-        match self.grantees.get_mut(grantee) {
-            Some(pin) if pin.key == *key => Meeting::Same,
-            Some(pin) => {
-                let before = std::mem::replace(pin, GranteePin { key: key.clone(), since: now });
-                Meeting::Changed { before }
-            }
-            None => {
-                self.grantees.insert(grantee.clone(), GranteePin { key: key.clone(), since: now });
-                Meeting::First
-            }
+        let meeting = self.compare(grantee, key);
+        if meeting != Meeting::Same {
+            self.grantees.insert(grantee.clone(), GranteePin { key: key.clone(), since: now });
         }
+        meeting
+    }
+
+    /// Compares a grantee's key with the pinned one.
+    pub fn compare(&self, grantee: &GranteeId, key: &GranteeKey) -> Meeting {
+        match self.grantees.get(grantee) {
+            Some(pin) if pin.key == *key => Meeting::Same,
+            Some(pin) => Meeting::Changed { before: pin.clone() },
+            None => Meeting::First,
+        }
+    }
+
+    /// Pins what is written down about a grantee.
+    pub(super) fn put(&mut self, grantee: GranteeId, pin: GranteePin) {
+        self.grantees.insert(grantee, pin);
     }
 
     /// Returns a grantee's pinned key.

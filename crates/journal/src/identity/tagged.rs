@@ -21,8 +21,6 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 2] = [Self::Pins, Self::Integrations];
-
     pub(super) const fn file(self) -> &'static str {
         match self {
             Self::Pins => "pins.json",

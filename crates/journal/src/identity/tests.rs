@@ -5,7 +5,10 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
 use model::mark::{Mark, MarkDraft, MarkState};
-use model::{DriverKind, ImmutableId, Lifecycle, Policy, Revision, SecretReference, TargetIdentity};
+use model::{
+    DriverKind, GranteeId, GranteeKey, ImmutableId, Lifecycle, Policy, Revision, SecretReference,
+    TargetIdentity, Timestamp,
+};
 use tempfile::TempDir;
 
 use super::*;
@@ -13,10 +16,13 @@ use super::*;
 mod access;
 mod belief;
 mod change;
+mod lines;
+mod processes;
+mod torn;
 
 const NOW: Timestamp = Timestamp::from_secs(1_000);
 const LATER: Timestamp = Timestamp::from_secs(2_000);
-const ALL_FILES: [&str; 3] = ["identity.json", "integrations.json", "pins.json"];
+const ALL_FILES: [&str; 4] = ["identity.json", "integrations.json", "pins.json", "pins.log"];
 
 /// A new identity in a directory that goes with the test.
 struct Home {
@@ -36,6 +42,15 @@ impl Home {
         Self { store, place }
     }
 
+    /// Opens the directory again, as another process does: what this store knows is not shared.
+    fn again(&self) -> IdentityStore {
+        IdentityStore::open(self.store.dir()).unwrap()
+    }
+
+    fn pin(&self, id: &str) -> Meeting {
+        self.store.pin(&grantee(id), &key(1), NOW).unwrap()
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.store.dir().join(name)
     }
@@ -46,6 +61,7 @@ impl Home {
 
     fn put(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).unwrap();
+        self.chmod(self.path(name), 0o600);
     }
 
     fn chmod(&self, path: PathBuf, mode: u32) -> PathBuf {
@@ -60,6 +76,11 @@ fn grantee(id: &str) -> GranteeId {
 
 fn key(n: u8) -> GranteeKey {
     SealingKey::from_bytes(&[n; 32]).unwrap().public().to_grantee_key()
+}
+
+/// Returns who is pinned, as the files say.
+fn names(store: &IdentityStore) -> Vec<String> {
+    store.pins().unwrap().grantees().map(|(grantee, _)| grantee.as_str().into()).collect()
 }
 
 fn integrations() -> BTreeMap<IntegrationId, Integration> {

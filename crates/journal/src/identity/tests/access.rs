@@ -26,6 +26,7 @@ fn everything_in_it_is_private() {
     let home = Home::new();
     home.store.save_snapshot(&integrations()).unwrap();
     home.store.rotate(KeyUse::Marks).unwrap();
+    home.pin("ann");
     assert_eq!(home.store.dir().metadata().unwrap().mode() & 0o7777, 0o700);
     let mut names = vec![];
     for entry in fs::read_dir(home.store.dir()).unwrap() {
@@ -34,7 +35,7 @@ fn everything_in_it_is_private() {
         names.push(entry.file_name().into_string().unwrap());
     }
     names.sort();
-    assert_eq!(names, [".lock", "identity.json", "integrations.json", "pins.json"]);
+    assert_eq!(names, [".lock", "identity.json", "integrations.json", "pins.json", "pins.log"]);
 }
 
 #[test]
@@ -51,8 +52,13 @@ fn what_others_could_read_or_change_is_refused() {
     for mode in [0o640, 0o604, 0o620, 0o644, 0o601] {
         for name in ALL_FILES {
             let home = Home::new();
+            home.pin("ann");
             let path = home.chmod(home.path(name), mode);
             let fault = IdentityFault::Exposed { path, mode, wanted: 0o600 };
+            if name != "integrations.json" {
+                let met = home.store.pin(&grantee("ann"), &key(1), NOW);
+                assert_eq!(met, Err(fault.clone()), "{name} {mode:o}: also what is known is looked at");
+            }
             let found = home.store.load().map(|_| ()).and(home.store.pins().map(|_| ()));
             assert_eq!(found.and(home.store.snapshot().map(|_| ())), Err(fault), "{name} {mode:o}");
         }

@@ -91,7 +91,7 @@ fn a_lost_file_is_a_fault_of_its_own() {
 #[test]
 fn a_rotation_does_not_make_a_tampered_file_true() {
     let home = Home::new();
-    home.store.pin(&grantee("ann"), &key(1), NOW).unwrap();
+    home.store.update_pins(|pins| pins.meet(&grantee("ann"), &key(1), NOW)).unwrap();
     home.put("pins.json", &home.text("pins.json").replace("ann", "eve"));
     home.store.rotate(KeyUse::Marks).unwrap();
     assert!(matches!(home.store.pins(), Err(IdentityFault::Tampered { .. })));
