@@ -12,18 +12,18 @@ use journal::sqlite::{Sqlite, SqliteOptions};
 use model::{ConnectorId, InstanceId};
 use secrets::cache::Cache;
 use secrets::file::DirectoryFault;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use uuid::Uuid;
 
 use crate::admin::{self, Admin, AdminFault, Mode, Part, Readiness};
 use crate::clock::{Clock, SystemClock};
-use crate::config::Config;
 use crate::crew::{Crew, Notice, OnExit, Stage, Worker};
 use crate::engine::published::{Desk, Message, Published};
 use crate::engine::targets::{Shop, Targets};
 use crate::engine::{Engine, EngineFault, Parts};
 use crate::link::{Link, public_keys};
 use crate::office::Office;
+use crate::reload::{Reading, Reload, Source};
 use crate::shutdown::Shutdown;
 use crate::socket::Socket;
 use crate::socket::clerk::Clerk;
@@ -73,12 +73,14 @@ impl From<EngineFault> for AppFault {
 /// # Errors
 /// When something that it cannot do without cannot be had, or ended.
 pub async fn run(
-    config: Config,
+    reading: Reading,
+    source: Source,
     environment: BTreeMap<String, String>,
     telemetry: Telemetry,
     shutdown: Shutdown,
 ) -> Result<(), AppFault> {
     crate::measures::describe();
+    let config = reading.config.clone();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let started = clock.wall();
     let identity_dir = config.identity_dir.clone();
@@ -106,13 +108,17 @@ pub async fn run(
     let instance = InstanceId::from_uuid(Uuid::new_v4());
     let public_keys = public_keys(&identity);
     let store = Arc::new(store);
+    let secrets = Arc::new(Cache::new(stores, config.secrets.keep));
+    let dial = Arc::new(Notify::new());
+    let mut reload =
+        Reload::new(source, &reading, telemetry.clone(), Arc::clone(&secrets), Arc::clone(&dial));
     let targets = Arc::new(Targets::new(Shop {
         connector: config.connector.clone(),
         clock: Arc::clone(&clock),
         identity: Arc::clone(&store),
         marks: Arc::new(identity.marks),
         sealing: Arc::new(identity.sealing),
-        secrets: Arc::new(Cache::new(stores, config.secrets.keep)),
+        secrets,
         bindings: config.secrets.bindings,
         caller: Caller { instance, epoch: 0 },
         connect_deadline: config.engine.call_deadline,
@@ -148,6 +154,7 @@ pub async fn run(
         journal,
         clock: Arc::clone(&clock),
         stands,
+        dial,
     });
     let clerk = Clerk {
         connector: config.connector.clone(),
@@ -207,12 +214,14 @@ pub async fn run(
     );
 
     let mut seen = (published, connected);
+    let (mut reloads, mut grace) = (shutdown.reloads(), config.shutdown_grace);
     let outcome = loop {
         ready.send_replace(readiness_of(&seen.0.borrow_and_update(), &seen.1.borrow_and_update()));
         tokio::select! {
             () = shutdown.asked() => break Ok(()),
             Ok(()) = seen.0.changed() => {}
             Ok(()) = seen.1.changed() => {}
+            Ok(()) = reloads.changed() => grace = reload.again().await.unwrap_or(grace),
             notice = crew.watch() => match notice {
                 Notice::CloseOnly { reason, .. } => {
                     // The engine may be the one that is gone: then there is nobody to tell.
@@ -223,7 +232,7 @@ pub async fn run(
         }
     };
     ready.send_modify(|ready| ready.mode = Mode::Stopping);
-    crew.stop(config.shutdown_grace).await;
+    crew.stop(grace).await;
     tracing::info!(
         "Agent stopped; accesses go on until their deadlines, and are closed after the next start"
     );

@@ -15,6 +15,8 @@ mod health;
 mod init;
 mod journal;
 mod keys;
+mod log_level;
+mod pause;
 mod print;
 mod progress;
 mod receipts;
@@ -100,7 +102,10 @@ enum Command {
     Journal(journal::Args),
     Receipts(receipts::Args),
     Status(status::Args),
+    Pause(pause::Pause),
+    Resume(pause::Resume),
     Close(close::Args),
+    LogLevel(log_level::Args),
     Health(health::Args),
     Version(version::Args),
     Completions(completions::Args),
@@ -135,6 +140,9 @@ pub fn main() -> ExitCode {
         Command::Journal(args) => journal::run(&args, &context),
         Command::Receipts(args) => receipts::run(&args, &context),
         Command::Status(args) => status::run(&args, &context),
+        Command::Pause(args) => pause::pause(&args, &context),
+        Command::Resume(args) => pause::resume(&args, &context),
+        Command::LogLevel(args) => log_level::run(&args, &context),
         Command::Close(args) => close::run(&args, &context),
         Command::Health(args) => health::run(&args, &context),
         Command::Version(args) => version::run(&args, &context),

@@ -23,6 +23,7 @@ use model::{ConnectorId, Span};
 use secrets::binding::Mode;
 use tonic::transport::Uri;
 
+pub use check::level;
 pub use render::render;
 pub use show::{Setting, settings};
 

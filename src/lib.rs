@@ -15,6 +15,7 @@ pub mod hardening;
 mod link;
 mod measures;
 mod office;
+pub mod reload;
 pub mod shutdown;
 pub mod socket;
 pub mod status;

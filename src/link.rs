@@ -16,7 +16,7 @@ use journal::Journal;
 use journal::identity::Identity;
 use model::{ConnectorId, InstanceId, Timestamp};
 use proto::v1;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -44,6 +44,8 @@ pub(crate) struct Link {
     pub(crate) clock: Arc<dyn Clock>,
     /// Whether a session stands, and if not, why.
     pub(crate) stands: watch::Sender<admin::Link>,
+    /// Ends a pause between two dials.
+    pub(crate) dial: Arc<Notify>,
 }
 
 impl Link {
@@ -75,6 +77,7 @@ impl Link {
             tracing::warn!(fault = reason, ?pause, "Not connected to the control plane; dialling again");
             tokio::select! {
                 () = stop.cancelled() => return,
+                () = self.dial.notified() => {}
                 () = sleep(pause) => {}
             }
         }

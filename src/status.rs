@@ -145,6 +145,19 @@ impl HealthState {
     }
 }
 
+/// What pausing or resuming came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paused {
+    /// Who stops opening now, there.
+    pub paused: Pauses,
+    /// It was another way before.
+    pub changed: bool,
+    /// Pauses of single integrations that operators made and that stand.
+    pub others: u64,
+    /// False: the journal did not take it.
+    pub recorded: bool,
+}
+
 /// What breaking the glass ends.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ends {

@@ -104,10 +104,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Ended {
 }
 
 fn ends(config: &Config, question: &Question) -> Result<Ends, Fault> {
-    match block_on(ask_agent(config, question))? {
-        Answer::Ends(ends) => Ok(ends),
-        Answer::Status(_) | Answer::Left(_) | Answer::Refused { .. } => Err(Fault::unfit_answer()),
-    }
+    let Answer::Ends(ends) = block_on(ask_agent(config, question))? else {
+        return Err(Fault::unfit_answer());
+    };
+    Ok(ends)
 }
 
 /// Asks the person who sits there; who does not sit there has to say so before.

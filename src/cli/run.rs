@@ -10,6 +10,7 @@ use super::{Context, Ended};
 use crate::app;
 use crate::exit::Exit;
 use crate::hardening::HardeningFault;
+use crate::reload::Source;
 use crate::shutdown::{Shutdown, Signals};
 use crate::telemetry;
 
@@ -26,8 +27,8 @@ const LEFT: Duration = Duration::from_secs(1);
 pub(super) struct Args {}
 
 pub(super) fn run(_: &Args, context: &Context, refused: &[HardeningFault]) -> Ended {
-    let config = context.config()?;
-    let telemetry = telemetry::start(config.log)?;
+    let reading = context.reading()?;
+    let telemetry = telemetry::start(reading.config.log)?;
     for fault in refused {
         tracing::warn!(reason = crate::exit::chain(fault), "Process is less protected than it should be");
     }
@@ -42,8 +43,10 @@ pub(super) fn run(_: &Args, context: &Context, refused: &[HardeningFault]) -> En
         let signals =
             Signals::take(trigger).map_err(|cause| Fault::System { doing: "take its signals", cause })?;
         let environment = context.environment.clone();
+        let places = context.places();
+        let source = Source::new(move || places.read_again());
         tokio::select! {
-            ended = app::run(config, environment, telemetry, shutdown) => {
+            ended = app::run(reading, source, environment, telemetry, shutdown) => {
                 ended.map(|()| Exit::Done).map_err(Fault::from)
             }
             () = signals.listen() => Ok(Exit::AtOnce),

@@ -1,5 +1,6 @@
 //! What several commands need: the configuration, the identity, the journal, a small runtime.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 
@@ -9,24 +10,67 @@ use journal::{Journal as _, JournalFault};
 
 use super::fault::{Fault, Faults};
 use super::{CONFIG_FILE, Context};
-use crate::config::{Config, Sources, file};
+use crate::config::{Config, Sources, file, settings};
+use crate::exit::chain;
+use crate::reload::{Reading, RereadFault};
 use crate::socket::ask::ask;
 use crate::socket::words::{Answer, Question};
 
-impl Context {
-    /// Returns the file that the configuration is read from, when there is one.
-    ///
-    /// # Errors
-    /// When one was named and is not there.
-    pub(super) fn sources(&self) -> Result<Sources, Fault> {
-        let named = self.global.config.as_deref();
+/// Where a command reads its configuration from.
+#[derive(Debug, Clone)]
+pub(super) struct Places {
+    named: Option<PathBuf>,
+    environment: BTreeMap<String, String>,
+    flags: Vec<(String, String)>,
+}
+
+impl Places {
+    /// Reads the texts; a file is there when one was named, and may be there else.
+    fn sources(&self) -> Result<Sources, Fault> {
+        let named = self.named.as_deref();
         let path = std::path::absolute(named.unwrap_or(Path::new(CONFIG_FILE)))
             .map_err(|cause| Fault::System { doing: "know its working directory", cause })?;
         let file = match std::fs::metadata(&path) {
             Err(fault) if named.is_none() && fault.kind() == std::io::ErrorKind::NotFound => None,
             _ => Some((path.clone(), text_of(&path)?)),
         };
-        Ok(Sources { file, environment: self.environment.clone(), flags: self.global.set.clone() })
+        Ok(Sources { file, environment: self.environment.clone(), flags: self.flags.clone() })
+    }
+
+    /// Reads and checks the configuration while the agent runs. Environment and flags are those of its start.
+    pub(super) fn read_again(&self) -> Result<Reading, RereadFault> {
+        let sources = self.sources().map_err(|fault| RereadFault::File(chain(&fault)))?;
+        let config = Config::load(&sources).map_err(RereadFault::Refused)?;
+        Ok(Reading { config, settings: settings(&sources) })
+    }
+}
+
+impl Context {
+    /// Returns where the configuration is read from.
+    pub(super) fn places(&self) -> Places {
+        Places {
+            named: self.global.config.clone(),
+            environment: self.environment.clone(),
+            flags: self.global.set.clone(),
+        }
+    }
+
+    /// Returns the texts that the configuration is read from.
+    ///
+    /// # Errors
+    /// When a file was named and is not there.
+    pub(super) fn sources(&self) -> Result<Sources, Fault> {
+        self.places().sources()
+    }
+
+    /// Reads and checks the configuration, and keeps what it was read from.
+    ///
+    /// # Errors
+    /// With everything that is wrong.
+    pub(super) fn reading(&self) -> Result<Reading, Fault> {
+        let sources = self.sources()?;
+        let config = Config::load(&sources).map_err(|faults| Fault::Config(Faults(faults)))?;
+        Ok(Reading { config, settings: settings(&sources) })
     }
 
     /// Reads and checks the configuration.

@@ -283,6 +283,11 @@ const LEVELS: [(&str, Level); 5] = [
     ("trace", Level::TRACE),
 ];
 
+/// Returns the log level of that name.
+pub fn level(word: &str) -> Option<Level> {
+    LEVELS.iter().find(|(known, _)| *known == word).map(|(_, level)| *level)
+}
+
 const fn mib(number: u64) -> u64 {
     number.saturating_mul(1024 * 1024)
 }

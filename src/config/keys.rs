@@ -44,6 +44,8 @@ pub struct Key {
     pub example: &'static str,
     /// Effect, edge values, and who should change it.
     pub effect: &'static str,
+    /// A reload takes a change; every other key needs a restart.
+    pub live: bool,
 }
 
 impl Key {
@@ -76,7 +78,7 @@ impl Key {
 }
 
 const fn key(name: &'static str, format: Format, effect: &'static str) -> Key {
-    Key { name, format, default: None, required: false, example: "", effect }
+    Key { name, format, default: None, required: false, example: "", effect, live: false }
 }
 
 impl Key {
@@ -86,6 +88,10 @@ impl Key {
 
     const fn or(self, default: &'static str) -> Self {
         Self { default: Some(default), ..self }
+    }
+
+    const fn live(self) -> Self {
+        Self { live: true, ..self }
     }
 
     const fn optional(self, example: &'static str) -> Self {
@@ -199,8 +205,9 @@ pub const KEYS: &[Key] = &[
         "The socket on which the agent's own commands (status, pause, close and others) reach it. Its folder must be open to the agent's user alone; it is made if there is none. Left out: admin/agent.sock in the journal's folder.",
     )
     .optional("/run/tidegate/agent.sock"),
-    key("log.level", Format::Choice(&["error", "warn", "info", "debug", "trace"]), "How much the agent tells of itself. `debug` names people and objects.")
-        .or("info"),
+    key("log.level", Format::Choice(&["error", "warn", "info", "debug", "trace"]), "How much the agent tells of itself. `debug` names people and objects. `tidegate log-level` changes it until the next start or reload.")
+        .or("info")
+        .live(),
     key(
         "log.format",
         Format::Choice(&["auto", "json", "text"]),
@@ -212,7 +219,8 @@ pub const KEYS: &[Key] = &[
         duration(Span::from_secs(1), Span::from_mins(10)),
         "How long an ordered stop may take. Give the supervisor (systemd, Kubernetes) 5 s more.",
     )
-    .or("20s"),
+    .or("20s")
+    .live(),
     key(
         "engine.call_deadline",
         duration(Span::from_secs(1), Span::from_mins(5)),

@@ -12,7 +12,8 @@ const WIDTH: usize = 100;
 pub fn render(values: &BTreeMap<&str, String>) -> String {
     let mut file = String::from(
         "# Configuration of the Tidegate agent. Every key is here; what is commented out has the default shown.\n\
-         # A key is overridden by the variable that is named with it, and by `--set KEY=VALUE`.\n",
+         # A key is overridden by the variable that is named with it, and by `--set KEY=VALUE`. A change needs a restart,\n\
+         # but for the keys that say that a reload (SIGHUP) takes it.\n",
     );
     let mut section = "";
     for key in KEYS {
@@ -42,7 +43,8 @@ fn about(key: &Key) -> String {
         (false, Some(default)) => format!(" Default: {default}."),
         (false, None) => " Optional.".to_owned(),
     };
-    format!("Value: {}.{default} Variable: {}", key.limits(), key.variable())
+    let live = if key.live { ". A reload takes a change" } else { "" };
+    format!("Value: {}.{default} Variable: {}{live}", key.limits(), key.variable())
 }
 
 fn quoted(key: &Key, value: &str) -> String {

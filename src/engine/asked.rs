@@ -9,7 +9,7 @@ use rules::{Input, Reading};
 use tokio::sync::oneshot;
 
 use super::{Engine, EngineFault};
-use crate::status::{Ends, IntegrationStatus, Left, LeftAccess, Pauses, Work};
+use crate::status::{Ends, IntegrationStatus, Left, LeftAccess, Paused, Pauses, Work};
 
 /// Who waits for an answer.
 type Tell<T> = oneshot::Sender<T>;
@@ -26,6 +26,8 @@ pub(crate) enum Asked {
     WouldClose { which: Which, tell: Tell<Option<Ends>> },
     /// End these accesses.
     Close { which: Which, note: String, tell: Tell<Option<Ends>> },
+    /// Stop opening, or allow it again. `None` when the integration is not known.
+    Pause { integration: Option<IntegrationId>, paused: bool, tell: Tell<Option<Paused>> },
     /// What of these is being ended and not seen ended yet?
     Closing { which: Which, tell: Tell<Left> },
 }
@@ -36,6 +38,7 @@ pub(crate) enum Waiting {
     Look(Tell<Work>),
     Closing { which: Which, tell: Tell<Left> },
     Ends { ends: Ends, tell: Tell<Option<Ends>> },
+    Pauses { integration: Option<IntegrationId>, changed: bool, lapses: u64, tell: Tell<Option<Paused>> },
 }
 
 /// What an operator ended and the journal has not taken yet.
@@ -52,6 +55,7 @@ impl Engine {
         match asked {
             Asked::Look(tell) => self.asked.push(Waiting::Look(tell)),
             Asked::Closing { which, tell } => self.asked.push(Waiting::Closing { which, tell }),
+            Asked::Pause { integration, paused, tell } => self.pause(integration, paused, tell, reading),
             // Whoever stopped waiting is not told.
             Asked::WouldClose { which, tell } => drop(tell.send(self.ends(&which))),
             Asked::Close { which, note, tell } => match self.ends(&which) {
@@ -96,9 +100,56 @@ impl Engine {
                 Waiting::Look(tell) => drop(tell.send(self.work())),
                 Waiting::Closing { which, tell } => drop(tell.send(self.left(&which))),
                 Waiting::Ends { ends, tell } => drop(tell.send(Some(Ends { recorded, ..ends }))),
+                Waiting::Pauses { integration, changed, lapses, tell } => {
+                    let recorded = lapses == self.lapses;
+                    let paused = self.paused_at(integration.as_ref()).unwrap_or_default();
+                    let others = self.book.integrations().filter(|record| record.paused_here).count() as u64;
+                    tell.send(Some(Paused { paused, changed, others, recorded })).ok();
+                }
             }
         }
         Ok(())
+    }
+
+    fn pause(
+        &mut self,
+        integration: Option<IntegrationId>,
+        paused: bool,
+        tell: Tell<Option<Paused>>,
+        reading: Reading,
+    ) {
+        let Some(before) = self.paused_at(integration.as_ref()) else {
+            // Whoever stopped waiting is not told.
+            tell.send(None).ok();
+            return;
+        };
+        let replaced = integration.as_ref().and_then(|id| self.book.integration(id)?.replaced.clone());
+        let accepts = !paused && replaced.is_some();
+        let changed = before.here != paused || accepts;
+        if changed {
+            let on = integration.as_ref().map_or("all integrations", |id| id.as_str());
+            match (paused, replaced) {
+                (true, _) => tracing::warn!(on, "An operator pauses opening"),
+                (false, None) => tracing::info!(on, "An operator allows opening again"),
+                (false, Some(target)) => {
+                    tracing::warn!(
+                        on,
+                        target = target.0,
+                        "An operator allows opening again, on the target that answers now"
+                    );
+                }
+            }
+        }
+        self.book.handle(Input::PausedHere { integration: integration.clone(), paused }, reading);
+        self.asked.push(Waiting::Pauses { integration, changed, lapses: self.lapses, tell });
+    }
+
+    /// Returns who stops opening there; `None` when the integration is not known.
+    fn paused_at(&self, integration: Option<&IntegrationId>) -> Option<Pauses> {
+        match integration {
+            None => Some(Pauses { by_order: self.book.meta().paused, here: self.book.meta().paused_here }),
+            Some(id) => self.book.integration(id).filter(|record| !record.retired).map(pauses),
+        }
     }
 
     fn ends(&self, which: &Which) -> Option<Ends> {

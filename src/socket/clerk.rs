@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{ConnectorId, InstanceId, Timestamp};
+use model::{ConnectorId, InstanceId, IntegrationId, Timestamp};
 use rules::book::Which;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::words::{Answer, LONGEST_REASON, Question, Why};
 use crate::admin::{Readiness, Report};
 use crate::clock::Clock;
+use crate::config;
 use crate::engine::asked::Asked;
 use crate::engine::published::{Desk, Message};
 use crate::status::{Ends, Status, Work};
@@ -57,6 +58,9 @@ impl Clerk {
         tracing::debug!(user = peer.user, process = peer.process, ?question, "Asked on the local socket");
         match question {
             Question::Status => Answer::Status(Box::new(self.status().await)),
+            Question::Pause { integration } => self.pause(integration, true).await,
+            Question::Resume { integration } => self.pause(integration, false).await,
+            Question::LogLevel { level } => self.log_level(level.as_deref()),
             Question::WouldClose { which } => {
                 let asked = self.ask(|tell| Asked::WouldClose { which: which.clone(), tell }).await;
                 known(&which, asked)
@@ -72,6 +76,37 @@ impl Clerk {
                 Some(left) => Answer::Left(left),
                 None => busy(),
             },
+        }
+    }
+
+    async fn pause(&self, integration: Option<IntegrationId>, paused: bool) -> Answer {
+        let on = integration.clone();
+        match self.ask(|tell| Asked::Pause { integration, paused, tell }).await {
+            Some(Some(paused)) if paused.recorded => Answer::Paused(paused),
+            Some(Some(_)) => Answer::refused(
+                Why::NotWritten,
+                "the journal did not take it: nothing opens before it can be written again; mend it, then run this again",
+            ),
+            Some(None) => Answer::refused(Why::NotKnown, unknown(on.as_ref().map_or("", |id| id.as_str()))),
+            None => busy(),
+        }
+    }
+
+    fn log_level(&self, wanted: Option<&str>) -> Answer {
+        let word = |level: tracing::Level| level.to_string().to_ascii_lowercase();
+        let before = self.telemetry.level();
+        let Some(wanted) = wanted else {
+            return Answer::LogLevel { level: word(before), before: word(before) };
+        };
+        let Some(level) = config::level(wanted) else {
+            let reason = format!("`{wanted}` is no log level: give error, warn, info, debug or trace");
+            return Answer::refused(Why::NotKnown, reason);
+        };
+        // Told before it may be silenced.
+        tracing::info!(level = word(level), before = word(before), "An operator changes the log level");
+        match self.telemetry.set_level(level) {
+            Ok(()) => Answer::LogLevel { level: word(level), before: word(before) },
+            Err(fault) => Answer::refused(Why::NotNow, crate::exit::chain(&fault)),
         }
     }
 
@@ -112,18 +147,20 @@ fn busy() -> Answer {
 }
 
 fn known(which: &Which, ends: Option<Option<Ends>>) -> Answer {
-    let unknown = match which {
+    let reason = match which {
         Which::All => return ends.flatten().map_or_else(busy, Answer::Ends),
-        Which::Integration(id) => {
-            format!("there is no integration `{id}`: `tidegate status` lists those that are known")
-        }
+        Which::Integration(id) => unknown(id.as_str()),
         Which::Access(id) => format!("there is no access `{id}` here that has not ended"),
     };
     match ends {
         Some(Some(ends)) => Answer::Ends(ends),
-        Some(None) => Answer::refused(Why::NotKnown, unknown),
+        Some(None) => Answer::refused(Why::NotKnown, reason),
         None => busy(),
     }
+}
+
+fn unknown(integration: &str) -> String {
+    format!("there is no integration `{integration}`: `tidegate status` lists those that are known")
 }
 
 /// Says who breaks the glass, and why, in one line.

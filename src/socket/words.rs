@@ -5,9 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use model::IntegrationId;
 use rules::book::Which;
 
-use crate::status::{Ends, Left, Status};
+use crate::status::{Ends, Left, Paused, Status};
 
 /// The version of these words.
 pub const VERSION: u32 = 1;
@@ -24,6 +25,12 @@ pub const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
 pub enum Question {
     /// How does everything stand?
     Status,
+    /// Stop opening, on one integration or on all.
+    Pause { integration: Option<IntegrationId> },
+    /// Allow it again.
+    Resume { integration: Option<IntegrationId> },
+    /// What is the log level, or make it this one.
+    LogLevel { level: Option<String> },
     /// What would breaking the glass end?
     WouldClose { which: Which },
     /// End these accesses, for good and whatever the control plane says.
@@ -37,6 +44,11 @@ pub enum Question {
 #[serde(rename_all = "snake_case", tag = "answer")]
 pub enum Answer {
     Status(Box<Status>),
+    Paused(Paused),
+    LogLevel {
+        level: String,
+        before: String,
+    },
     /// What would end, or what ends now.
     Ends(Ends),
     Left(Left),

@@ -100,6 +100,14 @@ impl Cache {
         self.state.lock().await.refusals.forget(integration);
     }
 
+    /// Forgets every secret and every refused login, so that the next use reads and tries anew: an operator asks for
+    /// it. What is being read is read on.
+    pub async fn forget(&self) {
+        let mut state = self.state.lock().await;
+        state.flights.retain(|_, flight| flight.answer.get().is_none());
+        state.refusals = Refusals::default();
+    }
+
     /// Drops every secret that is too old. `fetch` does it too; call it when nothing is fetched for long.
     pub async fn sweep(&self, now: Timestamp) {
         self.state.lock().await.flights.retain(|_, flight| flight.serves(now, self.keep));

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use proto::v1;
 use proto::v1::access_state::State;
+use proto::v1::order::Order;
+use rustix::process::Signal;
 use serde_json::Value;
 use services::postgres::Mode;
 
@@ -95,7 +97,7 @@ fn commands_that_need_a_running_agent_say_so() {
     );
     let told = bench.run(&["status"]).ended(0).out;
     assert!(told.contains("No integration is known"), "{told}");
-    agent.signal(rustix::process::Signal::TERM);
+    agent.signal(Signal::TERM);
     assert_eq!(agent.code(), 0);
     assert!(!bench.path("state/journal/admin/agent.sock").exists(), "the socket is removed");
 }
@@ -112,4 +114,89 @@ fn an_agent_without_its_socket_closes_all_the_same_and_says_what_is_missing() {
     agent.health(&bench, &["--closing"]).ended(0);
     let said = bench.run(&["config", "check", "--set", &socket]).ended(3);
     assert!(said.out.contains("run `chmod 700"), "{said:?}");
+}
+
+#[test]
+fn a_pause_beside_the_agent_stops_opening_outlives_a_restart_and_is_lifted_there_alone() {
+    let mut world = World::start(&[]);
+    world.open("a-1", "ann", "orders");
+    let said = world.run(&["pause"]).ended(0);
+    assert!(said.out.contains("Opening is paused on all integrations"), "{said:?}");
+    let told = world.health(&["--json"]).ended(6).json();
+    assert_eq!(told["mode"], "close_only", "{told}");
+    assert!(told["reason"].as_str().unwrap().contains("`tidegate resume`"), "{told}");
+    // Opening waits, closing goes on.
+    world.put("b-1", "bob", "orders", Duration::from_secs(600));
+    world.plane.order([Order::EndAccess(v1::EndAccess { access_id: "a-1".into() })]);
+    world.wait_ended("a-1");
+
+    world.restart();
+    world.plane.order([Order::Resume(v1::Resume { integration_id: String::new() })]);
+    world.plane.order([Order::SurveyNow(v1::SurveyNow { integration_id: INTEGRATION.into() })]);
+    world.wait("b-1", "still accepted", |state| matches!(state, State::Accepted(_)));
+    assert!(world.logins().is_empty(), "{:?}", world.logins());
+    let told = world.run(&["status"]).ended(0).out;
+    assert!(told.contains("paused") && told.contains("beside the agent"), "{told}");
+
+    // The pause of one stands when that of all is lifted.
+    world.run(&["pause", INTEGRATION]).ended(0);
+    let said = world.run(&["pause", INTEGRATION]).ended(0);
+    assert!(said.out.contains("paused already on orders-db"), "{said:?}");
+    let said = world.run(&["resume"]).ended(0);
+    assert!(said.out.contains("1 integrations have a pause of their own"), "{said:?}");
+    world.health(&[]).ended(0);
+    assert!(world.logins().is_empty(), "{:?}", world.logins());
+    world.run(&["resume", INTEGRATION]).ended(0);
+    world.wait("b-1", "active", |state| matches!(state, State::Active(_)));
+    assert!(world.run(&["pause", "other-db"]).ended(2).err.contains("no integration `other-db`"));
+}
+
+#[test]
+fn the_log_level_changes_without_a_restart() {
+    let bench = Bench::ready();
+    let mut agent = Running::of(&bench);
+    assert_eq!(bench.run(&["log-level"]).ended(0).out, "The log level is info.\n");
+    assert_eq!(bench.run(&["log-level", "debug"]).ended(0).out, "The log level is debug; it was info.\n");
+    agent.until("An operator changes the log level");
+    assert_eq!(bench.run(&["status", "--json"]).ended(0).json()["log_level"], "debug");
+    let detail = agent.until("Asked on the local socket");
+    assert_eq!(detail["level"], "DEBUG", "{detail}");
+    assert!(bench.run(&["log-level", "loud"]).ended(2).err.contains("give error, warn"));
+}
+
+#[test]
+fn a_reload_takes_what_it_can_and_says_what_needs_a_restart() {
+    let bench = Bench::ready();
+    let mut agent = Running::of(&bench);
+    let written = std::fs::read_to_string(bench.file()).unwrap();
+    let changed = written
+        .replace("#level = \"info\"", "level = \"debug\"")
+        .replace("#reserve_mib = 16", "reserve_mib = 8");
+    assert_ne!(changed, written);
+    bench.write("tidegate.toml", &changed);
+    agent.signal(Signal::HUP);
+    agent.until("Reload asked for");
+    let told = agent.until("Configuration read again");
+    assert_eq!(
+        (&told["taken"], &told["needs_restart"], &told["log_level"]),
+        (&"log.level".into(), &"journal.reserve_mib".into(), &"DEBUG".into()),
+        "{told}"
+    );
+    assert_eq!(bench.run(&["log-level"]).ended(0).out, "The log level is debug.\n");
+
+    // One that is refused changes nothing, and every fault is told; so is a token that is gone.
+    bench.write("tidegate.toml", &changed.replace("level = \"debug\"", "level = \"loud\""));
+    std::fs::remove_file(bench.path("token")).unwrap();
+    agent.signal(Signal::HUP);
+    let told = agent.until("The token cannot be used");
+    assert!(told["fault"].as_str().unwrap().contains("cannot be read"), "{told}");
+    let told = agent.until("The configuration is refused");
+    assert!(told["fault"].as_str().unwrap().contains("`log.level`"), "{told}");
+    assert_eq!(bench.run(&["log-level"]).ended(3).code, 3, "the command reads the same file");
+    bench.write("tidegate.toml", &written);
+    agent.signal(Signal::HUP);
+    let told = agent.until("Configuration read again");
+    assert_eq!((&told["taken"], &told["needs_restart"]), (&"log.level".into(), &"nothing".into()), "{told}");
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.code(), 0);
 }

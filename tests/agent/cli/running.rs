@@ -78,17 +78,6 @@ fn it_leaves_no_core_and_lets_nobody_read_its_memory_or_files() {
 }
 
 #[test]
-fn a_reload_does_not_end_it() {
-    let bench = Bench::ready();
-    let mut agent = Running::of(&bench);
-    agent.signal(Signal::HUP);
-    agent.until("Reload asked for");
-    agent.health(&bench, &["--closing"]).ended(0);
-    agent.signal(Signal::TERM);
-    assert_eq!(agent.code(), 0);
-}
-
-#[test]
 fn an_agent_that_cannot_start_says_why() {
     let bench = Bench::ready();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -66,6 +66,17 @@ impl World {
         self.agent.as_mut().expect("an agent runs")
     }
 
+    /// Kills the agent as a power cut would, and starts it again.
+    pub(crate) fn restart(&mut self) {
+        self.agent = None;
+        self.begin();
+    }
+
+    /// Asks the agent whether it is ready.
+    pub(crate) fn health(&self, more: &[&str]) -> Said {
+        self.agent.as_ref().expect("an agent runs").health(&self.bench, more)
+    }
+
     /// Runs another command of the agent's.
     pub(crate) fn run(&self, args: &[&str]) -> Said {
         self.bench.run(args)

@@ -164,3 +164,19 @@ async fn a_sweep_drops_what_is_old() {
     cache.sweep(AT.plus(KEEP)).await;
     assert!(held.upgrade().is_none(), "the secret is still in memory");
 }
+
+#[tokio::test]
+async fn what_is_forgotten_is_read_anew_and_a_refused_login_is_tried_once_more() {
+    let (store, cache, reference) = world();
+    let integration = IntegrationId::parse("pg").unwrap();
+    store.let_go.add_permits(10);
+    let first = cache.fetch_for_login(&reference, &integration, AT).await.unwrap();
+    let held = Arc::downgrade(&first);
+    cache.login_refused(&reference, &integration, &first.version).await;
+    drop(first);
+    assert!(cache.fetch_for_login(&reference, &integration, AT).await.is_err());
+    cache.forget().await;
+    assert!(held.upgrade().is_none(), "the secret is still in memory");
+    assert!(cache.fetch_for_login(&reference, &integration, AT).await.is_ok());
+    assert_eq!(store.reads(), 3);
+}
