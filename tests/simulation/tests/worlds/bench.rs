@@ -6,10 +6,10 @@ use journal::memory::Memory;
 use model::mark::Mark;
 use model::observed::Present;
 use model::*;
-use rules::book::Step;
+use rules::book::{IntegrationRecord, Meta, Step};
 use rules::{
-    AccessOrder, Act, Action, Answer, Book, ChainHead, Climb, Grantee, Input, NumberedOrder, Office, Order,
-    Reading, Report, Ticket,
+    AccessOrder, AccountRecord, Act, Action, Answer, Book, ChainHead, Climb, Grantee, Input, NumberedOrder,
+    Office, Order, Reading, Report, Ticket,
 };
 use uuid::Uuid;
 
@@ -107,7 +107,48 @@ impl Bench {
             actions.extend(self.write(step));
         }
         rules::invariant::check(&self.book).unwrap();
+        self.rows_are_the_book();
         actions
+    }
+
+    /// What a restore would read is what is remembered: memory never runs ahead of the disk, nor behind it.
+    fn rows_are_the_book(&self) {
+        if self.book.standstill().is_some_and(|still| still.code == Code::CLOSE_ONLY) {
+            return;
+        }
+        let (mut accounts, mut integrations) = (BTreeMap::new(), BTreeMap::new());
+        for row in self.journal.load_now().unwrap().rows {
+            match row.table {
+                durable::Table::Account => {
+                    let mut record: AccountRecord = serde_json::from_str(&row.body).unwrap();
+                    if let Some(live) = self.book.account(record.account.id) {
+                        // What a restore found under way, the next restore finds again.
+                        assert!(live.unsure.growing >= record.unsure.growing);
+                        assert!(live.unsure.shrinking >= record.unsure.shrinking);
+                        record.unsure = live.unsure;
+                    }
+                    accounts.insert(record.account.id, record);
+                }
+                durable::Table::Integration => {
+                    let record: IntegrationRecord = serde_json::from_str(&row.body).unwrap();
+                    integrations.insert(record.integration.id.clone(), record);
+                }
+                durable::Table::Meta => {
+                    let mut meta: Meta = serde_json::from_str(&row.body).unwrap();
+                    // Time alone is not worth a batch.
+                    meta.clock = self.book.meta().clock;
+                    assert_eq!(meta, *self.book.meta());
+                }
+                durable::Table::Tombstone => {
+                    let lives = self.book.accounts().any(|record| {
+                        record.accesses.contains_key(&AccessId::parse(row.key.as_str()).unwrap())
+                    });
+                    assert!(!lives, "{} has ended on the disk and lives in memory", row.key);
+                }
+            }
+        }
+        assert!(self.book.accounts().eq(accounts.values()), "{accounts:?}");
+        assert!(self.book.integrations().eq(integrations.values()), "{integrations:?}");
     }
 
     fn write(&mut self, step: Step) -> Vec<Action> {

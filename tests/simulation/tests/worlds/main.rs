@@ -7,6 +7,7 @@
 mod bench;
 mod beside;
 mod book;
+mod lanes;
 
 use simulation::{Fault, run, story};
 
