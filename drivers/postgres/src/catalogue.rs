@@ -17,6 +17,6 @@ pub(crate) use accounts::{
 pub(crate) use definition::{BEYOND, LACKING_IN_SCOPE, LACKING_ON_TABLE};
 pub(crate) use direct::{DIRECT_RIGHTS, PARAMETER_RIGHTS};
 pub(crate) use living::{END_SESSIONS, PREPARED, PREPARED_IN_THE_WAY};
-pub(crate) use reach::{REACH, SIGNS, STRANGERS};
+pub(crate) use reach::{REACH, SIGNS, STANDBY, STRANGERS};
 pub(crate) use resources::{DATABASES, MORE_TABLES, PUBLIC_TABLES, ROLES, SCHEMAS, TABLES};
 pub(crate) use shared::{ATTACHABLE, COMMON_USE, MEMBERS, POWERLESS, SHARED_ROLE, SHARED_ROLES, UNCHANGED};

@@ -5,7 +5,7 @@ use driver::{CheckReport, Grade, Probe};
 use model::Secret;
 
 use crate::account::{PERMISSION_ROLE, column, our_mark, permission_of, read_mark};
-use crate::catalogue::{DATABASES, PUBLIC_TABLES, SHARED_ROLES};
+use crate::catalogue::{DATABASES, PUBLIC_TABLES, SHARED_ROLES, STANDBY};
 use crate::connect::{Facts, is_address};
 use crate::faults::{Fault, Stage};
 use crate::quote::{Ident, Literal, shown};
@@ -37,7 +37,10 @@ impl PostgresTarget {
                     "the database `postgre` does not exist, `postgres` was taken: correct the setting",
                 ));
             }
-            probes.push(if facts.standby {
+            // Asked now: a standby is promoted under sessions that are open.
+            let standby =
+                session.rows(STANDBY, &[]).await?.first().map_or(Ok(facts.standby), |row| column(row, 0))?;
+            probes.push(if standby {
                 probe("primary", Grade::Bad, "the server is a standby: point the integration at the primary")
             } else {
                 probe("primary", Grade::Good, "the server takes writes")

@@ -7,6 +7,8 @@ mod admin;
 mod attacks;
 #[path = "contract/checks.rs"]
 mod checks;
+#[path = "contract/failover.rs"]
+mod failover;
 #[path = "contract/grantee.rs"]
 mod grantee;
 #[path = "contract/grantors.rs"]
@@ -55,7 +57,16 @@ impl Server {
     }
 
     async fn world(self, admin: Admin, elsewhere: Option<Box<PostgresWorld>>) -> PostgresWorld {
-        let world = PostgresWorld::start(&self.all_logged(), admin, elsewhere).await;
+        self.world_of(&self.all_logged(), admin, elsewhere).await
+    }
+
+    async fn world_of(
+        self,
+        options: &Options,
+        admin: Admin,
+        elsewhere: Option<Box<PostgresWorld>>,
+    ) -> PostgresWorld {
+        let world = PostgresWorld::start(options, admin, elsewhere).await;
         let line = world.admin("postgres").await.unwrap();
         let version = line.one("SHOW server_version_num").await.unwrap().unwrap();
         assert!(self == Self::Usual || version.starts_with("18"), "this is {version} and no 18");
@@ -86,8 +97,13 @@ async fn a_check_changes_nothing_and_names_what_is_missing(server: Server, admin
     checks::all(&House::open(server.world(admin, None).await).await).await;
 }
 
+async fn a_standby_takes_over(server: Server, admin: Admin) {
+    failover::all(House::open(server.world(admin, None).await).await).await;
+}
+
 async fn attacks_do_not_succeed(server: Server, admin: Admin) {
-    let house = House::open(server.world(admin, None).await).await;
+    let options = Options { max_connections: attacks::ROOM, ..server.all_logged() };
+    let house = House::open(server.world_of(&options, admin, None).await).await;
     attacks::all(&house).await;
     shared::all(&house).await;
 }
@@ -111,11 +127,11 @@ macro_rules! plays {
 }
 
 plays! {
-    usual: crate::Server::Usual, crate::Admin::Superuser => keeps_the_contract, a_check_changes_nothing_and_names_what_is_missing,
+    usual: crate::Server::Usual, crate::Admin::Superuser => a_standby_takes_over, keeps_the_contract, a_check_changes_nothing_and_names_what_is_missing,
         a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;
     usual_least: crate::Server::Usual, crate::Admin::Least => its_reach_ends_where_the_script_says, keeps_the_contract, a_check_changes_nothing_and_names_what_is_missing,
         a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;
-    eighteen_least: crate::Server::Eighteen, crate::Admin::Least => its_reach_ends_where_the_script_says, keeps_the_contract, a_check_changes_nothing_and_names_what_is_missing,
+    eighteen_least: crate::Server::Eighteen, crate::Admin::Least => a_standby_takes_over, its_reach_ends_where_the_script_says, keeps_the_contract, a_check_changes_nothing_and_names_what_is_missing,
         a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;
     eighteen: crate::Server::Eighteen, crate::Admin::Superuser => keeps_the_contract, a_check_changes_nothing_and_names_what_is_missing,
         a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;

@@ -36,3 +36,6 @@ SELECT d.datname::text FROM pg_database AS d WHERE d.datname IN ('rdsadmin', 'cl
 UNION ALL
 SELECT p.proname::text FROM pg_proc AS p WHERE p.proname = 'aurora_version'
     AND p.pronamespace = 'pg_catalog'::regnamespace AND p.pronargs = 0";
+
+/// Whether the server is a standby, which takes no writes.
+pub(crate) const STANDBY: &str = "SELECT pg_is_in_recovery()";

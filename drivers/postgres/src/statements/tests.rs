@@ -75,28 +75,29 @@ fn accounts() {
     );
 }
 
-#[test]
-fn memberships_by_version() {
+/// Everything about memberships, on one version.
+fn memberships(version: Version) -> String {
     let (account, role, grantor) = (name("tidegate_ann_x"), name("tidegate_ro_y"), name("postgres"));
-    let mut text = String::new();
-    for version in VERSIONS {
-        writeln!(text, "-- PostgreSQL {version}").unwrap();
-        text.push_str(&page([
-            ("join", join(&role, &account, version)),
-            ("join the common role", join_managed(&account, version)),
-            ("leave", leave(&role, &account, Some(&grantor), version)),
-            ("leave, grantor gone", leave(&role, &account, None, version)),
-            ("lock shared roles, as a superuser", lock_shared(true, version)),
-            ("lock shared roles, without", lock_shared(false, version)),
-            ("act in its place, without", take_on(&account, version)),
-            ("act in its place no more, without", let_go(&account, version)),
-        ]));
-    }
-    golden("memberships.sql", &text);
+    page([
+        ("join", join(&role, &account, version)),
+        ("join the common role", join_managed(&account, version)),
+        ("leave", leave(&role, &account, Some(&grantor), version)),
+        ("leave, grantor gone", leave(&role, &account, None, version)),
+        ("lock shared roles, as a superuser", lock_shared(true, version)),
+        ("lock shared roles, without", lock_shared(false, version)),
+        ("act in its place, without", take_on(&account, version)),
+        ("act in its place no more, without", let_go(&account, version)),
+    ])
 }
 
 #[test]
-fn definitions_by_scope_level_and_version() {
+fn memberships_by_version() {
+    let pages = VERSIONS.map(|version| format!("-- PostgreSQL {version}\n{}", memberships(version)));
+    golden("memberships.sql", &pages.concat());
+}
+
+/// Every definition and what gives it, on one version.
+fn definitions(version: Version) -> String {
     let (database, schema, table) = ("app".to_owned(), "s\"x".to_owned(), "t;--".to_owned());
     let scopes = [
         Scope::Database { database: database.clone() },
@@ -111,29 +112,51 @@ fn definitions_by_scope_level_and_version() {
         kind,
     };
     let mut text = String::new();
-    for version in VERSIONS {
-        for scope in &scopes {
-            for level in Level::ALL {
-                writeln!(text, "-- PostgreSQL {version}, {}, {}", scope.resource(), level.permission())
-                    .unwrap();
-                let definition = Definition::of(scope, level, version);
-                let place = scope.schema();
-                let subjects = [
-                    (true, Subject::Database(name("app"))),
-                    (true, Subject::Schemas(vec![name("s\"x")])),
-                    (true, Subject::Tables(pair())),
-                    (!definition.sequences.is_empty(), Subject::Sequences(pair())),
-                    (!definition.routines.is_empty(), Subject::Routines(vec!["s.f(integer)".into()])),
-                    (scope.table().is_none(), future(Future::Tables, place)),
-                    (scope.table().is_none(), future(Future::Sequences, place)),
-                    (!definition.routines.is_empty(), future(Future::Routines, place)),
-                    (place.is_none(), future(Future::Schemas, None)),
-                ];
-                for (_, subject) in subjects.iter().filter(|(given, _)| *given) {
-                    writeln!(text, "{};", give(subject, &role, &definition, version)).unwrap();
-                }
+    for scope in &scopes {
+        for level in Level::ALL {
+            writeln!(text, "-- {}, {}", scope.resource(), level.permission()).unwrap();
+            let definition = Definition::of(scope, level, version);
+            let place = scope.schema();
+            let subjects = [
+                (true, Subject::Database(name("app"))),
+                (true, Subject::Schemas(vec![name("s\"x")])),
+                (true, Subject::Tables(pair())),
+                (!definition.sequences.is_empty(), Subject::Sequences(pair())),
+                (!definition.routines.is_empty(), Subject::Routines(vec!["s.f(integer)".into()])),
+                (scope.table().is_none(), future(Future::Tables, place)),
+                (scope.table().is_none(), future(Future::Sequences, place)),
+                (!definition.routines.is_empty(), future(Future::Routines, place)),
+                (place.is_none(), future(Future::Schemas, None)),
+            ];
+            for (_, subject) in subjects.iter().filter(|(given, _)| *given) {
+                writeln!(text, "{};", give(subject, &role, &definition, version)).unwrap();
             }
         }
     }
-    golden("definitions.sql", &text);
+    text
+}
+
+#[test]
+fn definitions_by_scope_level_and_version() {
+    let pages = VERSIONS.map(|version| format!("-- PostgreSQL {version}\n{}", definitions(version)));
+    golden("definitions.sql", &pages.concat());
+}
+
+/// Between the versions that the golden files show nothing changes: each branch begins where it is said to.
+#[test]
+fn statements_change_only_where_a_version_did() {
+    let changes = [(11, "ON ROUTINE"), (16, "WITH INHERIT TRUE, SET FALSE"), (17, "MAINTAIN")];
+    let all = |major: u32| {
+        let version = Version(major * 10_000);
+        format!("{}{}", memberships(version), definitions(version))
+    };
+    for major in 11..=18 {
+        let (before, now) = (all(major - 1), all(major));
+        match changes.iter().find(|(first, _)| *first == major) {
+            Some((_, word)) => {
+                assert!(now.contains(word) && !before.contains(word), "{word} begins at {major}")
+            }
+            None => assert_eq!(now, before, "{major} is as {}", major - 1),
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use driver::HeirPolicy;
-use model::{Code, Entitlement, ResourceId, Rung};
+use model::{Code, Entitlement, Login, ResourceId, Rung};
 use tokio::time::{Instant, timeout};
 
 use crate::admin::{Line, ident};
@@ -33,7 +33,7 @@ pub(crate) async fn all(house: &House) {
     row_locked_by_prepared_transactions(house).await;
     a_login_that_nobody_sees(house).await;
     advisory_locks(house).await;
-    a_hundred_sessions(house).await;
+    a_thousand_sessions(house).await;
     a_database_that_lies(house).await;
     a_role_dropped_under_its_session(house).await;
     an_ending_of_one_of_two(house).await;
@@ -129,16 +129,31 @@ async fn advisory_locks(house: &House) {
     house.close(&mallory).await;
 }
 
-async fn a_hundred_sessions(house: &House) {
+/// How many sessions a grantee fills the house with, and how many log in at a time.
+const CROWD: usize = 1_000;
+const AT_ONCE: usize = 25;
+/// How many the server and this process have to have room for.
+pub(crate) const ROOM: u16 = 1_100;
+
+async fn a_thousand_sessions(house: &House) {
+    // Each is an open file of this process, too; where this is not allowed the logins below say so.
+    let limit = format!("--nofile={}:", 4 * usize::from(ROOM));
+    let own = std::process::id().to_string();
+    drop(std::process::Command::new("prlimit").args(["--pid", &own, &limit]).status());
     let mallory = house.grantee("many", &[orders()]).await;
     let role = ident(&mallory.account.name.0);
     house.admin("postgres").await.run(&format!("ALTER ROLE {role} CONNECTION LIMIT -1")).await.unwrap();
     let mut lines = vec![];
-    for _ in 0..100 {
-        lines.push(house.line(&mallory, "app").await);
+    while lines.len() < CROWD {
+        let logins = (0..AT_ONCE).map(|_| house.line(&mallory, "app"));
+        lines.extend(futures_util::future::join_all(logins).await);
     }
+    assert_eq!(house.seen(&mallory).await.sessions, 1_000);
+    let began = Instant::now();
     within(house, &mallory, Rung::ShutLogin, "many sessions").await;
     within(house, &mallory, Rung::EndSessions, "many sessions").await;
+    let seen = house.seen(&mallory).await;
+    assert_eq!((seen.login, seen.sessions), (Login::Shut, 0), "after {:?}", began.elapsed());
     for line in &lines {
         assert_ne!(outcome(line, "SELECT 1").await, "ok");
     }

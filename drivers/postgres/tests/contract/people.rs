@@ -8,11 +8,12 @@ use driver_postgres::Postgres as PostgresDriver;
 use model::mark::MarkDraft;
 use model::observed::Present;
 use model::{
-    Account, AccountRef, ConnectorId, Entitlement, EntitlementSet, Failure, Generation, GranteeId,
-    InstanceId, IntegrationId, NewCredential, Ownership, Revision, Rung, Secret, Span,
+    Account, AccountName, AccountRef, ConnectorId, Entitlement, EntitlementSet, Failure, Generation,
+    GranteeId, InstanceId, IntegrationId, NewCredential, Ownership, Revision, Rung, Secret, Span,
 };
 use seal::keys::MarkKey;
 use seal::mark::MarkKeys;
+use services::postgres::Postgres;
 use tokio_postgres::Config;
 use uuid::Uuid;
 
@@ -59,6 +60,21 @@ impl House {
     /// Connects anew.
     pub(crate) async fn again(&self) -> Box<dyn Target> {
         self.world.connect(self.context.clone()).await.unwrap()
+    }
+
+    /// Connects by another port of this machine.
+    pub(crate) async fn through(&self, port: u16) -> Box<dyn Target> {
+        self.world.connect_by(port, self.context.clone()).await.unwrap()
+    }
+
+    /// Logs in as an account on another server.
+    pub(crate) async fn login_at(
+        &self,
+        account: &AccountName,
+        clear: &Secret,
+        server: &Postgres,
+    ) -> Result<Line, tokio_postgres::Error> {
+        Line::open(&config(server, &account.0, clear.expose(), "app")).await
     }
 
     pub(crate) async fn order(&self, who: &str, wanted: &[Entitlement]) -> (OpenOrder, Secret) {

@@ -33,6 +33,7 @@ pub(crate) struct PostgresWorld {
     pub(crate) admin: Admin,
     /// The name and password that the driver logs in by.
     login: (String, String),
+    pub(crate) options: Options,
     elsewhere: Option<Box<PostgresWorld>>,
 }
 
@@ -45,7 +46,7 @@ impl PostgresWorld {
         Recorder::of_process();
         let server = Postgres::launch(options).unwrap();
         let login = (server.superuser().to_owned(), server.password().to_owned());
-        let mut world = Self { server, admin, login, elsewhere };
+        let mut world = Self { server, admin, login, options: options.clone(), elsewhere };
         world.furnish().await.unwrap();
         if admin == Admin::Least {
             world.prepare().await.unwrap();
@@ -120,6 +121,15 @@ impl PostgresWorld {
         context: TargetContext,
     ) -> Result<Box<dyn Target>, Failure> {
         PostgresDriver.parse(settings).unwrap().connect(secret, context).await
+    }
+
+    /// Connects by another port of this machine.
+    pub(crate) async fn connect_by(
+        &self,
+        port: u16,
+        context: TargetContext,
+    ) -> Result<Box<dyn Target>, Failure> {
+        self.connect_to(&self.settings("127.0.0.1", port), &self.secret(&self.login.1), context).await
     }
 
     /// Returns the name that the driver logs in by.

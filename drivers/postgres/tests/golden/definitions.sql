@@ -1,4 +1,5 @@
--- PostgreSQL 10.23, postgresql-database:app, READ_ONLY
+-- PostgreSQL 10.23
+-- postgresql-database:app, READ_ONLY
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT ON TABLE "s""x"."t;--" TO "tidegate_p";
@@ -6,7 +7,7 @@ GRANT SELECT ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT SELECT ON TABLES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT SELECT ON SEQUENCES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT USAGE ON SCHEMAS TO "tidegate_p";
--- PostgreSQL 10.23, postgresql-database:app, READ_WRITE
+-- postgresql-database:app, READ_WRITE
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE "s""x"."t;--" TO "tidegate_p";
@@ -14,7 +15,7 @@ GRANT USAGE, SELECT ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT USAGE, SELECT ON SEQUENCES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT USAGE ON SCHEMAS TO "tidegate_p";
--- PostgreSQL 10.23, postgresql-database:app, ADMIN
+-- postgresql-database:app, ADMIN
 GRANT CONNECT, CREATE, TEMPORARY ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE, CREATE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON TABLE "s""x"."t;--" TO "tidegate_p";
@@ -24,21 +25,21 @@ ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT SELECT, INSERT, UPDATE, DELETE,
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT EXECUTE ON FUNCTIONS TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT USAGE, CREATE ON SCHEMAS TO "tidegate_p";
--- PostgreSQL 10.23, postgresql-schema:app/s\"x, READ_ONLY
+-- postgresql-schema:app/s\"x, READ_ONLY
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT ON TABLE "s""x"."t;--" TO "tidegate_p";
 GRANT SELECT ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT SELECT ON TABLES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT SELECT ON SEQUENCES TO "tidegate_p";
--- PostgreSQL 10.23, postgresql-schema:app/s\"x, READ_WRITE
+-- postgresql-schema:app/s\"x, READ_WRITE
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE "s""x"."t;--" TO "tidegate_p";
 GRANT USAGE, SELECT ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT USAGE, SELECT ON SEQUENCES TO "tidegate_p";
--- PostgreSQL 10.23, postgresql-schema:app/s\"x, ADMIN
+-- postgresql-schema:app/s\"x, ADMIN
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE, CREATE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON TABLE "s""x"."t;--" TO "tidegate_p";
@@ -47,21 +48,22 @@ GRANT EXECUTE ON FUNCTION s.f(integer) TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON TABLES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT EXECUTE ON FUNCTIONS TO "tidegate_p";
--- PostgreSQL 10.23, postgresql-table:app/s\"x/t;--, READ_ONLY
+-- postgresql-table:app/s\"x/t;--, READ_ONLY
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT ON TABLE "s""x"."t;--" TO "tidegate_p";
--- PostgreSQL 10.23, postgresql-table:app/s\"x/t;--, READ_WRITE
+-- postgresql-table:app/s\"x/t;--, READ_WRITE
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE "s""x"."t;--" TO "tidegate_p";
 GRANT USAGE, SELECT ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
--- PostgreSQL 10.23, postgresql-table:app/s\"x/t;--, ADMIN
+-- postgresql-table:app/s\"x/t;--, ADMIN
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON TABLE "s""x"."t;--" TO "tidegate_p";
 GRANT USAGE, SELECT, UPDATE ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
--- PostgreSQL 15.18, postgresql-database:app, READ_ONLY
+-- PostgreSQL 15.18
+-- postgresql-database:app, READ_ONLY
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT ON TABLE "s""x"."t;--" TO "tidegate_p";
@@ -69,7 +71,7 @@ GRANT SELECT ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT SELECT ON TABLES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT SELECT ON SEQUENCES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT USAGE ON SCHEMAS TO "tidegate_p";
--- PostgreSQL 15.18, postgresql-database:app, READ_WRITE
+-- postgresql-database:app, READ_WRITE
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE "s""x"."t;--" TO "tidegate_p";
@@ -77,7 +79,7 @@ GRANT USAGE, SELECT ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT USAGE, SELECT ON SEQUENCES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT USAGE ON SCHEMAS TO "tidegate_p";
--- PostgreSQL 15.18, postgresql-database:app, ADMIN
+-- postgresql-database:app, ADMIN
 GRANT CONNECT, CREATE, TEMPORARY ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE, CREATE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON TABLE "s""x"."t;--" TO "tidegate_p";
@@ -87,21 +89,21 @@ ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT SELECT, INSERT, UPDATE, DELETE,
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT EXECUTE ON FUNCTIONS TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT USAGE, CREATE ON SCHEMAS TO "tidegate_p";
--- PostgreSQL 15.18, postgresql-schema:app/s\"x, READ_ONLY
+-- postgresql-schema:app/s\"x, READ_ONLY
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT ON TABLE "s""x"."t;--" TO "tidegate_p";
 GRANT SELECT ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT SELECT ON TABLES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT SELECT ON SEQUENCES TO "tidegate_p";
--- PostgreSQL 15.18, postgresql-schema:app/s\"x, READ_WRITE
+-- postgresql-schema:app/s\"x, READ_WRITE
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE "s""x"."t;--" TO "tidegate_p";
 GRANT USAGE, SELECT ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT USAGE, SELECT ON SEQUENCES TO "tidegate_p";
--- PostgreSQL 15.18, postgresql-schema:app/s\"x, ADMIN
+-- postgresql-schema:app/s\"x, ADMIN
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE, CREATE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON TABLE "s""x"."t;--" TO "tidegate_p";
@@ -110,21 +112,22 @@ GRANT EXECUTE ON ROUTINE s.f(integer) TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON TABLES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT EXECUTE ON FUNCTIONS TO "tidegate_p";
--- PostgreSQL 15.18, postgresql-table:app/s\"x/t;--, READ_ONLY
+-- postgresql-table:app/s\"x/t;--, READ_ONLY
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT ON TABLE "s""x"."t;--" TO "tidegate_p";
--- PostgreSQL 15.18, postgresql-table:app/s\"x/t;--, READ_WRITE
+-- postgresql-table:app/s\"x/t;--, READ_WRITE
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE "s""x"."t;--" TO "tidegate_p";
 GRANT USAGE, SELECT ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
--- PostgreSQL 15.18, postgresql-table:app/s\"x/t;--, ADMIN
+-- postgresql-table:app/s\"x/t;--, ADMIN
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON TABLE "s""x"."t;--" TO "tidegate_p";
 GRANT USAGE, SELECT, UPDATE ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
--- PostgreSQL 16.10, postgresql-database:app, READ_ONLY
+-- PostgreSQL 16.10
+-- postgresql-database:app, READ_ONLY
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT ON TABLE "s""x"."t;--" TO "tidegate_p";
@@ -132,7 +135,7 @@ GRANT SELECT ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT SELECT ON TABLES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT SELECT ON SEQUENCES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT USAGE ON SCHEMAS TO "tidegate_p";
--- PostgreSQL 16.10, postgresql-database:app, READ_WRITE
+-- postgresql-database:app, READ_WRITE
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE "s""x"."t;--" TO "tidegate_p";
@@ -140,7 +143,7 @@ GRANT USAGE, SELECT ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT USAGE, SELECT ON SEQUENCES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT USAGE ON SCHEMAS TO "tidegate_p";
--- PostgreSQL 16.10, postgresql-database:app, ADMIN
+-- postgresql-database:app, ADMIN
 GRANT CONNECT, CREATE, TEMPORARY ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE, CREATE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON TABLE "s""x"."t;--" TO "tidegate_p";
@@ -150,21 +153,21 @@ ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT SELECT, INSERT, UPDATE, DELETE,
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT EXECUTE ON FUNCTIONS TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT USAGE, CREATE ON SCHEMAS TO "tidegate_p";
--- PostgreSQL 16.10, postgresql-schema:app/s\"x, READ_ONLY
+-- postgresql-schema:app/s\"x, READ_ONLY
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT ON TABLE "s""x"."t;--" TO "tidegate_p";
 GRANT SELECT ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT SELECT ON TABLES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT SELECT ON SEQUENCES TO "tidegate_p";
--- PostgreSQL 16.10, postgresql-schema:app/s\"x, READ_WRITE
+-- postgresql-schema:app/s\"x, READ_WRITE
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE "s""x"."t;--" TO "tidegate_p";
 GRANT USAGE, SELECT ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT USAGE, SELECT ON SEQUENCES TO "tidegate_p";
--- PostgreSQL 16.10, postgresql-schema:app/s\"x, ADMIN
+-- postgresql-schema:app/s\"x, ADMIN
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE, CREATE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON TABLE "s""x"."t;--" TO "tidegate_p";
@@ -173,21 +176,22 @@ GRANT EXECUTE ON ROUTINE s.f(integer) TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON TABLES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT EXECUTE ON FUNCTIONS TO "tidegate_p";
--- PostgreSQL 16.10, postgresql-table:app/s\"x/t;--, READ_ONLY
+-- postgresql-table:app/s\"x/t;--, READ_ONLY
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT ON TABLE "s""x"."t;--" TO "tidegate_p";
--- PostgreSQL 16.10, postgresql-table:app/s\"x/t;--, READ_WRITE
+-- postgresql-table:app/s\"x/t;--, READ_WRITE
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE "s""x"."t;--" TO "tidegate_p";
 GRANT USAGE, SELECT ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
--- PostgreSQL 16.10, postgresql-table:app/s\"x/t;--, ADMIN
+-- postgresql-table:app/s\"x/t;--, ADMIN
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON TABLE "s""x"."t;--" TO "tidegate_p";
 GRANT USAGE, SELECT, UPDATE ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
--- PostgreSQL 17.6, postgresql-database:app, READ_ONLY
+-- PostgreSQL 17.6
+-- postgresql-database:app, READ_ONLY
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT ON TABLE "s""x"."t;--" TO "tidegate_p";
@@ -195,7 +199,7 @@ GRANT SELECT ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT SELECT ON TABLES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT SELECT ON SEQUENCES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT USAGE ON SCHEMAS TO "tidegate_p";
--- PostgreSQL 17.6, postgresql-database:app, READ_WRITE
+-- postgresql-database:app, READ_WRITE
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE "s""x"."t;--" TO "tidegate_p";
@@ -203,7 +207,7 @@ GRANT USAGE, SELECT ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT USAGE, SELECT ON SEQUENCES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT USAGE ON SCHEMAS TO "tidegate_p";
--- PostgreSQL 17.6, postgresql-database:app, ADMIN
+-- postgresql-database:app, ADMIN
 GRANT CONNECT, CREATE, TEMPORARY ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE, CREATE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER, MAINTAIN ON TABLE "s""x"."t;--" TO "tidegate_p";
@@ -213,21 +217,21 @@ ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT SELECT, INSERT, UPDATE, DELETE,
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT EXECUTE ON FUNCTIONS TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT USAGE, CREATE ON SCHEMAS TO "tidegate_p";
--- PostgreSQL 17.6, postgresql-schema:app/s\"x, READ_ONLY
+-- postgresql-schema:app/s\"x, READ_ONLY
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT ON TABLE "s""x"."t;--" TO "tidegate_p";
 GRANT SELECT ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT SELECT ON TABLES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT SELECT ON SEQUENCES TO "tidegate_p";
--- PostgreSQL 17.6, postgresql-schema:app/s\"x, READ_WRITE
+-- postgresql-schema:app/s\"x, READ_WRITE
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE "s""x"."t;--" TO "tidegate_p";
 GRANT USAGE, SELECT ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT USAGE, SELECT ON SEQUENCES TO "tidegate_p";
--- PostgreSQL 17.6, postgresql-schema:app/s\"x, ADMIN
+-- postgresql-schema:app/s\"x, ADMIN
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE, CREATE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER, MAINTAIN ON TABLE "s""x"."t;--" TO "tidegate_p";
@@ -236,21 +240,22 @@ GRANT EXECUTE ON ROUTINE s.f(integer) TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER, MAINTAIN ON TABLES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT EXECUTE ON FUNCTIONS TO "tidegate_p";
--- PostgreSQL 17.6, postgresql-table:app/s\"x/t;--, READ_ONLY
+-- postgresql-table:app/s\"x/t;--, READ_ONLY
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT ON TABLE "s""x"."t;--" TO "tidegate_p";
--- PostgreSQL 17.6, postgresql-table:app/s\"x/t;--, READ_WRITE
+-- postgresql-table:app/s\"x/t;--, READ_WRITE
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE "s""x"."t;--" TO "tidegate_p";
 GRANT USAGE, SELECT ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
--- PostgreSQL 17.6, postgresql-table:app/s\"x/t;--, ADMIN
+-- postgresql-table:app/s\"x/t;--, ADMIN
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER, MAINTAIN ON TABLE "s""x"."t;--" TO "tidegate_p";
 GRANT USAGE, SELECT, UPDATE ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
--- PostgreSQL 18.6, postgresql-database:app, READ_ONLY
+-- PostgreSQL 18.6
+-- postgresql-database:app, READ_ONLY
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT ON TABLE "s""x"."t;--" TO "tidegate_p";
@@ -258,7 +263,7 @@ GRANT SELECT ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT SELECT ON TABLES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT SELECT ON SEQUENCES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT USAGE ON SCHEMAS TO "tidegate_p";
--- PostgreSQL 18.6, postgresql-database:app, READ_WRITE
+-- postgresql-database:app, READ_WRITE
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE "s""x"."t;--" TO "tidegate_p";
@@ -266,7 +271,7 @@ GRANT USAGE, SELECT ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT USAGE, SELECT ON SEQUENCES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT USAGE ON SCHEMAS TO "tidegate_p";
--- PostgreSQL 18.6, postgresql-database:app, ADMIN
+-- postgresql-database:app, ADMIN
 GRANT CONNECT, CREATE, TEMPORARY ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE, CREATE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER, MAINTAIN ON TABLE "s""x"."t;--" TO "tidegate_p";
@@ -276,21 +281,21 @@ ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT SELECT, INSERT, UPDATE, DELETE,
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT EXECUTE ON FUNCTIONS TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" GRANT USAGE, CREATE ON SCHEMAS TO "tidegate_p";
--- PostgreSQL 18.6, postgresql-schema:app/s\"x, READ_ONLY
+-- postgresql-schema:app/s\"x, READ_ONLY
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT ON TABLE "s""x"."t;--" TO "tidegate_p";
 GRANT SELECT ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT SELECT ON TABLES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT SELECT ON SEQUENCES TO "tidegate_p";
--- PostgreSQL 18.6, postgresql-schema:app/s\"x, READ_WRITE
+-- postgresql-schema:app/s\"x, READ_WRITE
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE "s""x"."t;--" TO "tidegate_p";
 GRANT USAGE, SELECT ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT USAGE, SELECT ON SEQUENCES TO "tidegate_p";
--- PostgreSQL 18.6, postgresql-schema:app/s\"x, ADMIN
+-- postgresql-schema:app/s\"x, ADMIN
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE, CREATE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER, MAINTAIN ON TABLE "s""x"."t;--" TO "tidegate_p";
@@ -299,16 +304,16 @@ GRANT EXECUTE ON ROUTINE s.f(integer) TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER, MAINTAIN ON TABLES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO "tidegate_p";
 ALTER DEFAULT PRIVILEGES FOR ROLE "o'wner" IN SCHEMA "s""x" GRANT EXECUTE ON FUNCTIONS TO "tidegate_p";
--- PostgreSQL 18.6, postgresql-table:app/s\"x/t;--, READ_ONLY
+-- postgresql-table:app/s\"x/t;--, READ_ONLY
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT ON TABLE "s""x"."t;--" TO "tidegate_p";
--- PostgreSQL 18.6, postgresql-table:app/s\"x/t;--, READ_WRITE
+-- postgresql-table:app/s\"x/t;--, READ_WRITE
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE "s""x"."t;--" TO "tidegate_p";
 GRANT USAGE, SELECT ON SEQUENCE "s""x"."t;--" TO "tidegate_p";
--- PostgreSQL 18.6, postgresql-table:app/s\"x/t;--, ADMIN
+-- postgresql-table:app/s\"x/t;--, ADMIN
 GRANT CONNECT ON DATABASE "app" TO "tidegate_p";
 GRANT USAGE ON SCHEMA "s""x" TO "tidegate_p";
 GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER, MAINTAIN ON TABLE "s""x"."t;--" TO "tidegate_p";
