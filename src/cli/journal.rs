@@ -1,6 +1,6 @@
 //! `tidegate journal`: what the agent remembers.
 //!
-//! A running agent holds its journal alone, so all of these need it stopped. Only `reset-clock` writes.
+//! Reading is done beside a running agent. Only `reset-clock` writes, and needs the agent stopped.
 
 use std::path::PathBuf;
 
@@ -32,7 +32,7 @@ Examples:
   tidegate journal show integration orders-db --json
   tidegate journal backup /backup/journal-2026-01-31.db
 
-The agent must be stopped: it holds its journal alone.";
+All but reset-clock may be run while the agent runs.";
 
 /// What the agent remembers
 #[derive(Debug, Arguments)]
@@ -96,7 +96,7 @@ fn none_yet(config: &Config) -> Fault {
 }
 
 async fn list(context: &Context, config: &Config) -> Ended {
-    let looked = with_journal(config, STOP_IT, async |journal| {
+    let looked = with_journal(config, async |journal| {
         Ok((journal.load().await?.incarnation, journal.statistics().await?))
     });
     let (incarnation, counted) = looked.await?.ok_or_else(|| none_yet(config))?;
@@ -138,7 +138,7 @@ async fn list(context: &Context, config: &Config) -> Ended {
 }
 
 async fn show(context: &Context, config: &Config, table: Table, key: Option<&str>) -> Ended {
-    let looked = with_journal(config, STOP_IT, async |journal| Ok(journal.load().await?.rows));
+    let looked = with_journal(config, async |journal| Ok(journal.load().await?.rows));
     let rows = looked.await?.ok_or_else(|| none_yet(config))?;
     let wanted = |row: &Row| row.table == table && key.is_none_or(|key| row.key == key);
     let mut shown = vec![];
@@ -188,7 +188,7 @@ fn hide(value: &mut Value) {
 
 async fn backup(context: &Context, config: &Config, file: PathBuf) -> Ended {
     let file = absolute(&file)?;
-    let copied = with_journal(config, STOP_IT, async |journal| Ok(journal.backup(&file).await?));
+    let copied = with_journal(config, async |journal| Ok(journal.backup(&file).await?));
     copied.await?.ok_or_else(|| none_yet(config))?;
     context.printer.answer(&json!({ "file": file }), |lines| {
         lines.push(format!("Wrote {}.", file.display()));
@@ -199,7 +199,10 @@ async fn backup(context: &Context, config: &Config, file: PathBuf) -> Ended {
 
 async fn reset_clock(context: &Context, config: &Config, sure: bool) -> Ended {
     let now = SystemClock.wall();
-    let looked = with_journal(config, STOP_IT, async |journal| meta(journal).await);
+    if sure && let Err(JournalFault::InUse { .. }) = Sqlite::open_close_only(options(config)).await {
+        return Err(Fault::Running { way_out: STOP_IT });
+    }
+    let looked = with_journal(config, async |journal| meta(journal).await);
     let (key, mut meta) = looked.await?.ok_or_else(|| none_yet(config))?;
     let before = meta.clock;
     let reached = model::Timestamp::from_millis(before.high_water_ms);

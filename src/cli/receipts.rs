@@ -1,7 +1,6 @@
 //! `tidegate receipts`: what the agent states that it did, signed, for others to verify.
 //!
-//! Exporting reads the journal, which a running agent holds alone. Verifying reads the journal or an export,
-//! with this connector's public keys or given ones, so that it can be done elsewhere.
+//! Exporting reads the journal, beside the agent when one runs. Verifying reads the journal or an export, with this connector's public keys or given ones, so that it can be done elsewhere.
 
 mod checker;
 
@@ -28,7 +27,6 @@ use crate::config::Config;
 use crate::exit::Exit;
 use checker::Checker;
 
-const STOP_IT: &str = "stop it first, or verify an export; accesses outlive the process";
 /// How many receipts are read at once.
 const PAGE: u32 = 256;
 /// The longest line of an export, in bytes: a receipt with its frame.
@@ -105,7 +103,7 @@ fn export(context: &Context, out: Option<&Path>, only: &[IntegrationId]) -> Ende
     let (_, identity) = identity(&config)?;
     let mut to = Export::to(out)?;
     let heads = block_on(async {
-        with_journal(&config, STOP_IT, async |journal| {
+        with_journal(&config, async |journal| {
             let mut heads = vec![];
             for chain in chains(journal).await? {
                 if only.is_empty() || only.contains(&chain.integration) {
@@ -153,9 +151,10 @@ async fn each(
     let mut after = 0;
     loop {
         let page = journal.receipts(&chain.integration, after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(()) };
+        let Some(last) = page.last().filter(|_| after < chain.number) else { return Ok(()) };
         after = last.number;
-        for stored in page {
+        // A running agent may have added more than its head names.
+        for stored in page.into_iter().filter(|stored| stored.number <= chain.number) {
             let receipt = serde_json::from_str(&stored.body).map_err(|fault| Fault::Row {
                 key: format!("of receipt {} of {}", stored.number, stored.integration),
                 detail: fault.to_string(),
@@ -238,7 +237,7 @@ fn verify(context: &Context, file: Option<&Path>, keys: &[ReceiptPublic], heads:
 
 fn of_journal(config: &Config, checker: &mut Checker) -> Result<(), Fault> {
     let looked = block_on(async {
-        with_journal(config, STOP_IT, async |journal| {
+        with_journal(config, async |journal| {
             for chain in chains(journal).await? {
                 each(journal, &chain, |receipt| checker.receipt(&receipt)).await?;
                 checker.expect(&chain)?;

@@ -108,14 +108,13 @@ pub(super) fn identity(config: &Config) -> Result<(IdentityStore, Identity), Fau
     Ok((store, identity))
 }
 
-/// Opens the journal without ever writing to it, for as long as `work` takes. `None` when there is none
-/// yet.
+/// Opens the journal without ever writing to it, for as long as `work` takes; beside the agent when one runs. `None`
+/// when there is none yet.
 ///
 /// # Errors
-/// When it cannot be opened, with `way_out` when a running agent holds it; else what `work` says.
+/// When it cannot be opened; else what `work` says.
 pub(super) async fn with_journal<T>(
     config: &Config,
-    way_out: &'static str,
     work: impl AsyncFnOnce(&Sqlite) -> Result<T, Fault>,
 ) -> Result<Option<T>, Fault> {
     if !holds_journal(&config.journal.dir) {
@@ -123,7 +122,7 @@ pub(super) async fn with_journal<T>(
     }
     let journal = match Sqlite::open_close_only(options(config)).await {
         Ok(journal) => journal,
-        Err(JournalFault::InUse { .. }) => return Err(Fault::Running { way_out }),
+        Err(JournalFault::InUse { .. }) => Sqlite::open_beside(options(config)).await?,
         Err(fault) => return Err(fault.into()),
     };
     let done = work(&journal).await;

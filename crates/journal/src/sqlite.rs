@@ -75,7 +75,7 @@ impl Sqlite {
     /// [`JournalFault::InUse`], [`JournalFault::Damaged`], [`JournalFault::TooNew`] (then
     /// [`Self::open_close_only`] still reads it) or [`JournalFault::Unusable`], each with the way out.
     pub async fn open(options: SqliteOptions) -> Result<Self, JournalFault> {
-        Self::opened(options, false).await
+        Self::opened(options, Use::Whole).await
     }
 
     /// Opens a journal to read it and close what it knows: nothing is ever written, also if a newer build
@@ -84,20 +84,31 @@ impl Sqlite {
     /// # Errors
     /// As [`Self::open`], but never [`JournalFault::TooNew`].
     pub async fn open_close_only(options: SqliteOptions) -> Result<Self, JournalFault> {
-        Self::opened(options, true).await
+        Self::opened(options, Use::CloseOnly).await
     }
 
-    async fn opened(options: SqliteOptions, close_only: bool) -> Result<Self, JournalFault> {
+    /// Opens a journal that another process uses, to read it beside that process: nothing is ever written, made
+    /// or held, and every append is refused. What is read is of one moment for each call.
+    ///
+    /// # Errors
+    /// As [`Self::open_close_only`], but never [`JournalFault::InUse`].
+    pub async fn open_beside(options: SqliteOptions) -> Result<Self, JournalFault> {
+        Self::opened(options, Use::Beside).await
+    }
+
+    async fn opened(options: SqliteOptions, meant: Use) -> Result<Self, JournalFault> {
         let (patience, folder) = (options.slow_deadline, options.folder.clone());
-        match timeout(patience, Self::prepared(options, close_only)).await {
+        match timeout(patience, Self::prepared(options, meant)).await {
             Ok(opened) => opened,
             Err(_) => Err(unusable(&folder, format!("its volume did not answer within {patience:?}"))),
         }
     }
 
-    async fn prepared(options: SqliteOptions, close_only: bool) -> Result<Self, JournalFault> {
+    async fn prepared(options: SqliteOptions, meant: Use) -> Result<Self, JournalFault> {
         let folder = options.folder.clone();
-        let place = blocking(&options.folder, move || Place::take(&folder)).await?;
+        let taken = move || if meant == Use::Beside { Place::visit(&folder) } else { Place::take(&folder) };
+        let place = blocking(&options.folder, taken).await?;
+        let close_only = meant != Use::Whole;
         let paths = place.paths.clone();
         let database = paths.database.as_path();
         let (read, write) = (options.reading(database), options.writing(database));
@@ -298,6 +309,14 @@ impl Journal for Sqlite {
             Err(fault) => Err(fault),
         }
     }
+}
+
+/// What a journal is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Whole,
+    CloseOnly,
+    Beside,
 }
 
 /// Counts an order that was handed in and not answered as a loss.

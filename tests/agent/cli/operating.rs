@@ -40,6 +40,16 @@ fn status_tells_how_link_journal_deadlines_and_each_integration_stand() {
         assert!(told.contains(part), "{part}: {told}");
     }
     assert!(world.run(&["status", "other-db"]).ended(2).err.contains("no integration `other-db`"));
+    // Looking into the journal disturbs nobody.
+    let verified = world.run(&["receipts", "verify", "--json"]).ended(0).json();
+    assert_eq!(
+        (&verified["receipts"], &verified["heads"][0]["integration"]),
+        (&1.into(), &INTEGRATION.into())
+    );
+    assert_eq!(
+        world.run(&["journal", "show", "account", "--json"]).ended(0).json().as_array().unwrap().len(),
+        1
+    );
     // A person's name is in no status.
     assert!(!told.contains("ann"), "{told}");
 }

@@ -122,6 +122,29 @@ pub(super) const STAGES: &[Stage] = &[
         POSTGRES,
         &[Step::Tests(&["-p", "driver-postgres", "tls"])],
     ),
+    suite("agent", "the agent's own rooms, one by one", &[], &[Step::Tests(&["-p", "tidegate", "--lib"])]),
+    suite(
+        "cli",
+        "the agent's command line, by the real binary",
+        POSTGRES,
+        &[Step::Tests(&["-p", "tidegate", "--test", "cli", "--", "--skip", "operating", "--skip", "glass"])],
+    ),
+    suite(
+        "config",
+        "the agent's configuration: what is taken, refused, shown and written",
+        &[],
+        &[Step::Tests(&["-p", "tidegate", "config"])],
+    ),
+    suite(
+        "operating",
+        "operating a running agent: status, breaking the glass, pauses, reloads, metrics, its end",
+        POSTGRES,
+        &[
+            Step::Programs,
+            Step::Tests(&["-p", "tidegate", "--test", "cli", "operating"]),
+            Step::Tests(&["-p", "tidegate", "--test", "cli", "glass"]),
+        ],
+    ),
     suite(
         "story",
         "one access from request to receipt",

@@ -77,12 +77,12 @@ impl Paths {
     }
 }
 
-/// A journal's folder, held by this process until the value is dropped.
+/// A journal's folder, held by this process until the value is dropped, unless it is only visited.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) paths: Paths,
     identity: (u64, u64),
-    _held: File,
+    _held: Option<File>,
 }
 
 impl Place {
@@ -99,7 +99,18 @@ impl Place {
             return Err(damaged(&paths.database, "it is missing or empty, but its log is not"));
         }
         let identity = database(&paths).map_err(|error| unusable(&paths.database, error))?;
-        Ok(Self { paths, identity, _held: held })
+        Ok(Self { paths, identity, _held: Some(held) })
+    }
+
+    /// Looks at a folder that another process may hold; makes nothing and holds nothing.
+    pub(super) fn visit(folder: &Path) -> Result<Self, JournalFault> {
+        let folder = folder.canonicalize().map_err(|error| unusable(folder, error))?;
+        let paths = Paths::within(&folder);
+        for path in [&folder, &paths.database, &paths.log, &paths.index] {
+            closed_to_others(path)?;
+        }
+        let found = fs::metadata(&paths.database).map_err(|error| unusable(&paths.database, error))?;
+        Ok(Self { paths, identity: (found.dev(), found.ino()), _held: None })
     }
 
     /// Returns true when the database file at the path is no longer the one that was opened, so that what

@@ -227,3 +227,31 @@ async fn people_may_look_inside_while_it_runs() {
     assert_eq!(seen, "open");
     journal.append(&batch(2, vec![put("b", "{}")])).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_journal_in_use_is_read_beside_its_process_and_never_written_to() {
+    let base = TempDir::new().unwrap();
+    let reading = Sqlite::open_beside(options(base.path())).await.unwrap_err();
+    assert!(matches!(reading, JournalFault::Unusable { .. }), "{reading}");
+    assert!(!folder(base.path()).exists(), "looking makes nothing");
+    filled(base.path()).await;
+
+    let journal = opened(&options(base.path())).await.unwrap();
+    journal.append(&batch(50, vec![put("later", "{}")])).await.unwrap();
+    let beside = Sqlite::open_beside(options(base.path())).await.unwrap();
+    assert_eq!(keys(&beside).await.len(), 41);
+    let chain = IntegrationId::parse("pg").unwrap();
+    assert_eq!(beside.receipts(&chain, 38, 10).await.unwrap().len(), 2);
+    assert!(matches!(beside.append(&batch(51, vec![])).await, Err(JournalFault::NotWritten { .. })));
+    let copy = base.path().join("copy.db");
+    beside.backup(&copy).await.unwrap();
+    assert!(copy.exists());
+    // What is appended meanwhile is read by the next call, and nobody waits for anybody.
+    journal.append(&batch(52, vec![put("latest", "{}")])).await.unwrap();
+    assert_eq!(keys(&beside).await.len(), 42);
+    beside.close().await.unwrap();
+    journal.append(&batch(53, vec![put("last", "{}")])).await.unwrap();
+    journal.close().await.unwrap();
+    let again = opened(&options(base.path())).await.unwrap();
+    assert_eq!(keys(&again).await.len(), 43);
+}
