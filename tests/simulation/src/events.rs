@@ -1,7 +1,7 @@
 //! What happens to a world from outside: people, machines, backups.
 
 use journal::memory::{Fate, Memory};
-use model::{AccountId, Entitlement, EntitlementSet, GranteeKey, ResourceId, Revision, Timestamp};
+use model::{Entitlement, EntitlementSet, GranteeKey, ResourceId, Revision, Timestamp};
 use rules::{AccessOrder, Grantee, Input, Order};
 
 use crate::agent::account_id;
@@ -198,12 +198,13 @@ impl World {
         self.connect()
     }
 
-    /// What people do on a target. Only on accounts that are open and told so: before that nobody has the
-    /// credential.
+    /// What people do on a target. Only on accounts that are open and told so, and grantees only with the
+    /// credential that was given to them: one of an earlier life of the account opens nothing.
     fn on_target(&mut self, happening: Happening) {
         use Happening as H;
         let index = self.rng.index(TARGETS);
-        let released: Vec<AccountId> = self.checks.released.keys().copied().collect();
+        let released = self.checks.released.clone();
+        let by_grantee = matches!(happening, H::GranteeLogsIn | H::GranteeResists | H::GranteeRenames);
         let target = &mut self.targets[index];
         if happening == H::ResourceGone {
             let gone = RESOURCES[self.rng.index(RESOURCES.len())];
@@ -225,7 +226,8 @@ impl World {
         let mut dropped = vec![];
         for entry in target.entries.values_mut() {
             let Some(owner) = entry.owner else { continue };
-            if !entry.open || !released.contains(&owner) {
+            let given = released.get(&owner);
+            if !entry.open || given.is_none() || (by_grantee && given != entry.credential.as_ref()) {
                 continue;
             }
             match happening {
