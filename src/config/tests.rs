@@ -252,3 +252,13 @@ fn the_file_that_is_written_reads_back_and_names_every_key() {
     assert_eq!(keys.len(), KEYS.len());
     Config::load(&sources(&all.join("\n"))).unwrap();
 }
+
+#[test]
+fn fuzz_configurations() {
+    let every: String = KEYS.iter().map(|key| format!("{} = \"1s\"\n", key.name)).collect();
+    fuzz::hammer_text("configurations", &[GOOD, &every], |text| {
+        if let Err(faults) = Config::load(&sources(text)) {
+            assert!(!faults.is_empty(), "refused without a reason");
+        }
+    });
+}

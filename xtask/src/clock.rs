@@ -1,5 +1,6 @@
 //! The clock of the developer commands: how long a stage took.
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::{Duration, Instant};
 
 /// A running stopwatch.
@@ -14,4 +15,9 @@ impl Watch {
     pub(crate) fn elapsed(&self) -> Duration {
         self.0.elapsed()
     }
+}
+
+/// A seed that differs from run to run, short enough to be typed.
+pub(crate) fn fresh_seed() -> u64 {
+    RandomState::new().build_hasher().finish() % 1_000_000_000_000
 }

@@ -36,6 +36,8 @@ enum Command {
     Test(test::Choice),
     /// Runs the rules in made-up worlds; a failing seed prints its story.
     Sim(run::Sim),
+    /// Hammers what reads other people's bytes with spoilt copies of good ones.
+    Fuzz(run::Fuzz),
     /// Shows the whole story on a private PostgreSQL.
     Demo(run::Demo),
     /// Measures the path of a grant beside a bare client and OpenBao.
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Command::Floors => floors::command(),
         Command::Test(choice) => test::command(&choice),
         Command::Sim(sim) => sim.command(),
+        Command::Fuzz(fuzz) => fuzz.command(),
         Command::Demo(demo) => demo.command(),
         Command::Bench(bench) => bench.command(),
         Command::Services(services) => services.command(),

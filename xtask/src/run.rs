@@ -50,6 +50,37 @@ impl Sim {
     }
 }
 
+/// Whose readers are hammered.
+const HAMMERED: [&str; 6] = ["seal", "secrets", "simulation", "driver-postgres", "control", "tidegate"];
+
+#[derive(Args)]
+pub(crate) struct Fuzz {
+    /// How long each reader is hammered.
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// Where to begin; a fresh place when it is left out.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Only readers whose test has this in its name.
+    #[arg(long, default_value = "fuzz_")]
+    only: String,
+}
+
+impl Fuzz {
+    pub(crate) fn command(&self) -> anyhow::Result<bool> {
+        let seed = self.seed.unwrap_or_else(crate::clock::fresh_seed);
+        println!("fuzz: seed {seed}, {} seconds a reader", self.seconds);
+        let mut command = cargo();
+        command.args(["test", "--quiet", "--no-fail-fast"]);
+        for package in HAMMERED {
+            command.args(["--package", package]);
+        }
+        command.arg(&self.only).args(["--", "--nocapture"]);
+        command.env("FUZZ_SECONDS", self.seconds.to_string()).env("FUZZ_SEED", seed.to_string());
+        become_it(&mut command)
+    }
+}
+
 #[derive(Args)]
 pub(crate) struct Demo {
     /// Runs the story unattended; ends with 0 only if every step was seen.

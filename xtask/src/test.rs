@@ -4,7 +4,6 @@ mod choose;
 mod stages;
 mod tally;
 
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
@@ -107,7 +106,7 @@ impl Runner {
                 call(self.here(&mut deny)).map(|()| true)
             }
             Step::FreshWorlds(seeds) => {
-                let sim = Sim { seeds: *seeds, from: fresh_seed(), fault: None, lines: None };
+                let sim = Sim { seeds: *seeds, from: crate::clock::fresh_seed(), fault: None, lines: None };
                 println!("the same worlds again: cargo xtask sim --from {} --seeds {seeds}", sim.from);
                 call(self.here(&mut sim.cargo())).map(|()| true)
             }
@@ -159,11 +158,6 @@ impl Runner {
     fn here<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command.current_dir(&self.workspace.root)
     }
-}
-
-/// A seed that differs from run to run, short enough to be typed.
-fn fresh_seed() -> u64 {
-    RandomState::new().build_hasher().finish() % 1_000_000_000_000
 }
 
 /// The kept descriptors of releases.

@@ -98,7 +98,7 @@ pub fn offer_faults(offer: &Offer, catalogue: Option<&Catalogue>) -> Vec<Fault> 
         faults.push(Fault::new(
             "secret",
             "it is not a reference",
-            "name where the secret is, for example `env://SHOP_DB`, `file://postgres/admin.json`",
+            "name where the secret is, for example `env://TIDEGATE_SECRET_SHOP_DB`, `file://postgres/admin.json`",
         ));
     }
     let Policy { credentials_rotation_period_in_days: rotation, credentials_cleanup_period_in_days: cleanup } =

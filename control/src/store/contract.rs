@@ -138,7 +138,7 @@ fn offer(id: &str, connector: &str) -> Offer {
             revision: Revision(1),
             kind: DriverKind("postgres".into()),
             settings: Default::default(),
-            secret: SecretReference("env://X".into()),
+            secret: SecretReference("env://TIDEGATE_SECRET_X".into()),
             policy: Policy::default(),
             lifecycle: Lifecycle::Live,
         },

@@ -7,6 +7,8 @@ mod hello;
 mod manifest;
 mod report;
 mod send;
+#[cfg(test)]
+mod tests;
 
 use std::str::FromStr;
 

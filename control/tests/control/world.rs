@@ -184,7 +184,7 @@ pub(crate) fn wish(connector: &ConnectorId, approval: Approval) -> integrations:
         kind: "postgres".into(),
         title: None,
         settings: BTreeMap::from([("host".into(), "db.example.org".into())]),
-        secret: "env://SHOP_DB".into(),
+        secret: "env://TIDEGATE_SECRET_DB".into(),
         policy: Policy::default(),
         approval,
         access_details: Some("Ask in #db first.".into()),

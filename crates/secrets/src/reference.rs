@@ -377,4 +377,20 @@ mod tests {
         assert!(reference.to_string().len() < 40);
         assert_eq!(reference.document().as_str(), text);
     }
+
+    #[test]
+    fn fuzz_references() {
+        let good = [
+            "env://TIDEGATE_SECRET_PG#prod",
+            "file://postgres/admin.json#password",
+            "sealed://1/0123456789abcdef/BB-_",
+        ];
+        fuzz::hammer_text("references", &good, |text| {
+            if let Ok(reference) = Reference::parse(text) {
+                assert_eq!(String::from(reference.clone()), text, "read as something else");
+                let up = reference.locator().split('/').any(|part| part == "..");
+                assert!(reference.scheme() != Scheme::File || !up, "it leads out of the folder");
+            }
+        });
+    }
 }

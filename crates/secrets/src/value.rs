@@ -252,4 +252,18 @@ mod tests {
         let quotes = "\"".repeat(LARGEST);
         assert!(read(&quotes, None).is_err());
     }
+
+    #[test]
+    fn fuzz_secret_values() {
+        let good =
+            [r#"{"username":"admin","password":"p\u00e4ss"}"#, "hunter2\n", r#"{"a":{"username":"b"}}"#];
+        let good: Vec<Vec<u8>> = good.iter().map(|text| text.as_bytes().to_vec()).collect();
+        fuzz::hammer("secret values", &good, |bytes| {
+            for field in [None, Some("password"), Some("a")] {
+                if let Err(fault) = parse(bytes, field) {
+                    assert!(!fault.to_string().contains("hunter2"), "the fault tells the secret");
+                }
+            }
+        });
+    }
 }

@@ -130,6 +130,20 @@ mod tests {
         assert_eq!(format!("{:?}", Literal::of("SCRAM-SHA-256$…")), "Literal(…)");
     }
 
+    #[test]
+    fn fuzz_quoting() {
+        let good = ["orders", "O'Brien \"&\" sons", "a\\b; DROP ROLE x --", "$$;$q$", "bücher\n"];
+        fuzz::hammer_text("quoting", &good, |text| {
+            assert_eq!(read_back(&Ident::found(text).to_string(), '"', false).as_deref(), Some(text));
+            let quoted = Literal::of(text).to_string();
+            let inner = match quoted.strip_prefix('E') {
+                Some(escaped) => read_back(escaped, '\'', true),
+                None => read_back(&quoted, '\'', false),
+            };
+            assert_eq!(inner.as_deref(), Some(text));
+        });
+    }
+
     proptest! {
         #[test]
         fn names_stay_inside_their_quotes(name in "\\PC{1,20}|[\"\\\\';$-]{1,20}") {

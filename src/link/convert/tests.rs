@@ -1,5 +1,6 @@
 //! Nothing is lost on the way through the wire, and what does not fit is refused by name.
 
+mod hammered;
 mod incoming;
 mod inverse;
 mod manifest;

@@ -11,7 +11,7 @@ fn spec() -> Value {
         "connector": "north",
         "kind": "postgres",
         "settings": { "host": "db.example.org" },
-        "secret": "env://SHOP_DB",
+        "secret": "env://TIDEGATE_SECRET_DB",
         "approval": { "mode": "auto" },
     })
 }

@@ -191,3 +191,15 @@ proptest! {
         prop_assert!(open_credential(&sealing_key(1), &sealed, account(), &grantee("ann")).is_err());
     }
 }
+
+#[test]
+fn fuzz_sealed_credentials() {
+    let good = serde_json::to_string(&sealed()).unwrap();
+    let (key, clear) = (sealing_key(1), clear());
+    fuzz::hammer_text("sealed credentials", &[&good], |text| {
+        let Ok(spoilt) = serde_json::from_str::<SealedCredential>(text) else { return };
+        if let Ok(opened) = open_credential(&key, &spoilt, account(), &grantee("ann")) {
+            assert_eq!(opened.expose(), clear.expose(), "another clear text came out of {text:?}");
+        }
+    });
+}

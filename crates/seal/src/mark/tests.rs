@@ -225,3 +225,14 @@ proptest! {
         prop_assert_eq!(state == MarkState::Missing, !looks_like_ours(&text));
     }
 }
+
+#[test]
+fn fuzz_marks() {
+    let keys = keys();
+    let good = keys.write(&mark(), LONGEST).unwrap();
+    fuzz::hammer_text("marks", &[&good, GOLDEN.trim_end(), "a comment of a person"], |text| {
+        // No spoilt copy is ours; one whose spoiling undid itself is the same text.
+        let ours = matches!(read(&keys, text), MarkState::Valid(_));
+        assert_eq!(ours, text == good || text == GOLDEN.trim_end(), "{text:?}");
+    });
+}

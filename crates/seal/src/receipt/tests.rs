@@ -373,3 +373,22 @@ proptest! {
         prop_assert_eq!(verify([receipt], &keys(), genesis(), None), Ok(head));
     }
 }
+
+#[test]
+fn fuzz_receipt_lines() {
+    let lines: Vec<&str> = GOLDEN.lines().collect();
+    let good: Vec<Line> = lines.iter().map(|line| Line::from_text(line).unwrap()).collect();
+    let keys = [receipt_key(1).public().clone()];
+    fuzz::hammer_text("receipt lines", &lines, |text| {
+        let Ok(line) = Line::from_text(text) else { return };
+        if let Line::Receipt(receipt) = &line {
+            let head = ChainHead {
+                integration: receipt.integration.clone(),
+                number: receipt.number.saturating_sub(1),
+                hash: receipt.previous.clone(),
+            };
+            let taken = ChainCheck::new(head).take(receipt, &keys).is_ok();
+            assert!(!taken || good.contains(&line), "a spoilt receipt verifies: {text:?}");
+        }
+    });
+}

@@ -17,6 +17,10 @@ pub(crate) const START: i64 = 1_800_000_000;
 
 struct Desk(Ownership);
 
+pub(crate) fn desk(ownership: Ownership) -> impl Office {
+    Desk(ownership)
+}
+
 impl Office for Desk {
     fn account(
         &self,

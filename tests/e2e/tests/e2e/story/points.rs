@@ -140,6 +140,10 @@ async fn play(world: &mut World, deed: Deed, act: &str, place: &str) -> anyhow::
     .await?;
     if died {
         world.agent.start().await?;
+    } else {
+        // What follows is not to end at a place that this deed does not have.
+        world.agent.stop()?;
+        world.agent.start().await?;
     }
     clock::until("all is as it should be", SOON, async || {
         let done = done(world, deed, &standing, ending.as_ref(), before.as_ref()).await?;
