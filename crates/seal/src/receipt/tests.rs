@@ -378,7 +378,7 @@ proptest! {
 fn fuzz_receipt_lines() {
     let lines: Vec<&str> = GOLDEN.lines().collect();
     let good: Vec<Line> = lines.iter().map(|line| Line::from_text(line).unwrap()).collect();
-    let keys = [receipt_key(1).public().clone()];
+    let keys = [*receipt_key(1).public()];
     fuzz::hammer_text("receipt lines", &lines, |text| {
         let Ok(line) = Line::from_text(text) else { return };
         if let Line::Receipt(receipt) = &line {
