@@ -80,6 +80,7 @@ pub struct Step {
     batch: Batch,
     pending: Pending,
     staged: Staged,
+    told: Vec<Report>,
 }
 
 /// Actions under lock: they come out against the proof that their batch is on disk.
@@ -93,6 +94,12 @@ impl Step {
     /// Returns what is to be written.
     pub const fn batch(&self) -> &Batch {
         &self.batch
+    }
+
+    /// Returns the reports that the batch writes, in their order, once; for those beside the agent, who may be
+    /// told when it is on disk.
+    pub fn take_told(&mut self) -> Vec<Report> {
+        std::mem::take(&mut self.told)
     }
 }
 
@@ -172,10 +179,10 @@ impl Book {
             return None;
         }
         let mut staged = std::mem::take(&mut self.staged);
-        let mut writes = vec![];
+        let (mut writes, mut told) = (vec![], vec![]);
         staged.last_report = Some(self.last_report);
         for tale in std::mem::take(&mut staged.tales) {
-            self.write_tale(tale, &mut staged, &mut writes);
+            self.write_tale(tale, &mut staged, &mut writes, &mut told);
         }
         if let Some(through) = staged.committed {
             writes.push(Write::ReportsCommitted { through });
@@ -196,10 +203,16 @@ impl Book {
         writes.extend(row(Table::Meta, "connector".into(), Some(&self.meta)));
         let id = BatchId(self.next_batch);
         self.next_batch += 1;
-        Some(Step { batch: Batch { id, writes }, pending: Pending { batch: id, actions }, staged })
+        Some(Step { batch: Batch { id, writes }, pending: Pending { batch: id, actions }, staged, told })
     }
 
-    fn write_tale(&mut self, tale: Tale, staged: &mut Staged, writes: &mut Vec<Write>) {
+    fn write_tale(
+        &mut self,
+        tale: Tale,
+        staged: &mut Staged,
+        writes: &mut Vec<Write>,
+        told: &mut Vec<Report>,
+    ) {
         let report = match tale {
             Tale::Report(report) => report,
             Tale::Receipt(body) => {
@@ -230,6 +243,7 @@ impl Book {
         if let Ok(body) = serde_json::to_string(&report) {
             self.last_report = self.last_report.next();
             writes.push(Write::Report { position: self.last_report, body });
+            told.push(report);
         }
     }
 

@@ -84,6 +84,11 @@ impl Book {
         self.last_report
     }
 
+    /// Returns how far the control plane's clock was ahead of ours, in milliseconds, if it was heard lately.
+    pub fn clock_skew_ms(&self) -> Option<i64> {
+        self.clock.skew_ms()
+    }
+
     /// Returns why nothing opens now; `None` when opening is allowed.
     pub fn standstill(&self) -> Option<Standstill> {
         let still = |code, detail: &str| Some(Standstill { code, detail: detail.into() });
