@@ -9,8 +9,15 @@ use super::{Context, Ended};
 use crate::config::{Config, Setting, settings};
 use crate::exit::{self, Exit};
 
+const EXAMPLES: &str = "\
+Examples:
+  tidegate config check              # all faults at once, and the files that it names
+  tidegate config show               # every key, its value, and where that comes from
+  tidegate config show --set log.level=debug";
+
 /// The configuration
 #[derive(Debug, Arguments)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(subcommand)]
     what: What,

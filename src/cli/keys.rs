@@ -10,8 +10,14 @@ use super::shared::identity;
 use super::{Context, Ended};
 use crate::exit::Exit;
 
+const EXAMPLES: &str = "\
+Examples:
+  tidegate keys show
+  tidegate keys show --json | jq -r '.receipts[0].public'      # what verifies its receipts elsewhere";
+
 /// The connector's keys
 #[derive(Debug, Arguments)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(subcommand)]
     what: What,

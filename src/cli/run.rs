@@ -19,11 +19,18 @@ const THREADS: usize = 4;
 /// How long what still runs after the stop may take.
 const LEFT: Duration = Duration::from_secs(1);
 
+const EXAMPLES: &str = "\
+Examples:
+  tidegate run
+  tidegate run --config ./tidegate.toml --set log.format=text
+  kill -HUP PID                      # reads the configuration again; the log says what it took";
+
 /// Run the agent until it is told to stop
 ///
-/// The first SIGTERM or SIGINT stops it in good order, the second at once. Accesses outlive the process: they
+/// The first SIGTERM or SIGINT stops it in good order, the second at once; SIGHUP reads the configuration again. Accesses outlive the process: they
 /// end at their deadlines, and are closed after the next start at the latest.
 #[derive(Debug, Arguments)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {}
 
 pub(super) fn run(_: &Args, context: &Context, refused: &[HardeningFault]) -> Ended {

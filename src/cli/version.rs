@@ -7,8 +7,13 @@ use super::{Context, Ended};
 use crate::drivers;
 use crate::exit::Exit;
 
+const EXAMPLES: &str = "\
+Examples:
+  tidegate version --json | jq -r .version";
+
 /// Show which build this is, and its drivers
 #[derive(Debug, Arguments)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {}
 
 pub(super) fn run(_: &Args, context: &Context) -> Ended {

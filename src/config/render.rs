@@ -12,8 +12,8 @@ const WIDTH: usize = 100;
 pub fn render(values: &BTreeMap<&str, String>) -> String {
     let mut file = String::from(
         "# Configuration of the Tidegate agent. Every key is here; what is commented out has the default shown.\n\
-         # A key is overridden by the variable that is named with it, and by `--set KEY=VALUE`. A change needs a restart,\n\
-         # but for the keys that say that a reload (SIGHUP) takes it.\n",
+         # A key is overridden by the variable that is named with it, and by `--set KEY=VALUE`. A change needs a\n\
+         # restart, but for the keys that say that a reload (SIGHUP) takes it.\n",
     );
     let mut section = "";
     for key in KEYS {

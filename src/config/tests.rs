@@ -238,6 +238,20 @@ fn the_file_that_is_written_reads_back_and_names_every_key() {
         assert!(file.lines().any(|text| text.starts_with(&format!("{line} = "))), "{}", key.name);
         assert!(file.contains(&key.variable()), "{}", key.name);
     }
+    // Each with its effect, its limits, its default, and whether a reload takes it.
+    let comments: Vec<_> = file.lines().filter_map(|line| line.strip_prefix("# ")).collect();
+    let comments = comments.join(" ");
+    for key in KEYS {
+        let default = match (key.required, key.default) {
+            (true, _) => "Required.".to_owned(),
+            (false, Some(default)) => format!("Default: {default}."),
+            (false, None) => "Optional.".to_owned(),
+        };
+        let live = if key.live { ". A reload takes a change" } else { "" };
+        let told =
+            format!("{} Value: {}. {default} Variable: {}{live}", key.effect, key.limits(), key.variable());
+        assert!(comments.contains(&told), "{told}");
+    }
     assert!(file.lines().all(|line| line.chars().count() <= 110), "{file}");
     // With every key uncommented it still holds.
     let all: Vec<_> = file

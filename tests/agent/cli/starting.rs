@@ -101,17 +101,10 @@ fn help_shows_examples_and_exit_codes() {
     let bench = Bench::empty();
     let help = bench.run(&["--help"]).ended(0).out;
     assert!(help.contains("Examples:") && help.contains("Exit codes:"), "{help}");
-    for command in [
-        "init",
-        "check",
-        "drivers",
-        "setup-script",
-        "bindings",
-        "journal",
-        "receipts",
-        "health",
-        "completions",
-    ] {
+    let commands = tidegate::cli::command_line();
+    let commands: Vec<_> = commands.get_subcommands().map(clap::Command::get_name).collect();
+    assert!(commands.len() >= 18, "{commands:?}");
+    for command in commands {
         let help = bench.run(&[command, "--help"]).ended(0).out;
         assert!(help.contains("Examples:"), "{command}: {help}");
     }
