@@ -142,6 +142,8 @@ pub struct Admin {
 struct Shown {
     readiness: watch::Receiver<Readiness>,
     metrics: PrometheusHandle,
+    /// Sets the gauges to what is so now.
+    look: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl std::fmt::Debug for Shown {
@@ -151,7 +153,8 @@ impl std::fmt::Debug for Shown {
 }
 
 impl Admin {
-    /// Binds the address; port 0 takes a free one.
+    /// Binds the address; port 0 takes a free one. `look` sets the gauges to what is so now, and is called before
+    /// they are shown.
     ///
     /// # Errors
     /// When it is taken, or not of this machine.
@@ -159,12 +162,17 @@ impl Admin {
         address: SocketAddr,
         readiness: watch::Receiver<Readiness>,
         metrics: PrometheusHandle,
+        look: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self, AdminFault> {
         let fault = |cause| AdminFault { address, cause };
         let listener = net::TcpListener::bind(address).map_err(fault)?;
         listener.set_nonblocking(true).map_err(fault)?;
         let bound = listener.local_addr().map_err(fault)?;
-        Ok(Self { listener: Arc::new(listener), address: bound, what: Shown { readiness, metrics } })
+        Ok(Self {
+            listener: Arc::new(listener),
+            address: bound,
+            what: Shown { readiness, metrics, look: Arc::new(look) },
+        })
     }
 
     /// Returns where it listens.
@@ -178,21 +186,22 @@ impl Admin {
     /// When the listener is lost.
     pub async fn serve(self, stop: CancellationToken) -> io::Result<()> {
         let door = Door::new(TcpListener::from_std(self.listener.try_clone()?)?);
-        let metrics = self.what.metrics.clone();
+        let what = self.what.clone();
         let server = axum::serve(door, routes(self.what)).with_graceful_shutdown(stop.cancelled_owned());
         tokio::select! {
             served = server.into_future() => served,
-            () = fold(metrics) => Ok(()),
+            () = fold(what) => Ok(()),
         }
     }
 }
 
-async fn fold(metrics: PrometheusHandle) {
+async fn fold(what: Shown) {
     let mut ticks = interval(FOLD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        metrics.run_upkeep();
+        (what.look)();
+        what.metrics.run_upkeep();
     }
 }
 
@@ -225,6 +234,7 @@ fn report(what: &Shown, good: impl Fn(&Readiness) -> bool) -> Response {
 }
 
 async fn metrics(State(what): State<Shown>) -> Response {
+    (what.look)();
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (kind, what.metrics.render()).into_response()
 }

@@ -22,6 +22,7 @@ use crate::engine::published::{Desk, Message, Published};
 use crate::engine::targets::{Shop, Targets};
 use crate::engine::{Engine, EngineFault, Parts};
 use crate::link::{Link, public_keys};
+use crate::measures::gauges::Gauges;
 use crate::office::Office;
 use crate::reload::{Reading, Reload, Source};
 use crate::shutdown::Shutdown;
@@ -126,6 +127,7 @@ pub async fn run(
         listing_deadline: config.engine.listing_deadline,
     }));
     let (news_out, news) = mpsc::channel(NEWS);
+    let (news_of_gauges, clock_of_gauges) = (news_out.downgrade(), Arc::clone(&clock));
     let (messages, inbox) = mpsc::channel(MESSAGES);
     let parts = Parts {
         connector: config.connector.clone(),
@@ -165,9 +167,19 @@ pub async fn run(
         readiness: readiness.clone(),
         telemetry: telemetry.clone(),
     };
+    let gauges = Gauges {
+        connector: config.connector.clone(),
+        started,
+        clock: clock_of_gauges,
+        published: published.clone(),
+        link: connected.clone(),
+        messages: messages.downgrade(),
+        news: news_of_gauges,
+        sightings: engine.sightings(),
+    };
     let socket =
         Arc::new(Socket { own_folder: config.socket_is_default(), path: config.admin_socket.clone(), clerk });
-    let admin = Admin::bind(config.admin_listen, readiness, telemetry.metrics())?;
+    let admin = Admin::bind(config.admin_listen, readiness, telemetry.metrics(), move || gauges.set())?;
     tracing::info!(
         connector = %config.connector,
         admin = %admin.address(),

@@ -9,7 +9,9 @@ mod perform;
 pub(crate) mod published;
 pub(crate) mod reads;
 mod schedule;
+mod showing;
 pub(crate) mod targets;
+mod telling;
 mod writing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +22,7 @@ use driver::crash;
 use journal::identity::IdentityStore;
 use journal::{Journal, JournalFault};
 use model::{ConnectorId, Incarnation, Integration, IntegrationId, Position, Span, Timestamp};
-use rules::book::{RestoreFault, Tally};
+use rules::book::RestoreFault;
 use rules::{Action, Book, Input, Order, Source};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -36,6 +38,7 @@ use perform::{Flight, Performed, Performer};
 use published::{Message, Published};
 use reads::{News, Read, Reading, Sightings};
 use targets::Targets;
+use telling::Told;
 
 /// At most this many messages go into one batch.
 const TOGETHER: usize = 256;
@@ -108,6 +111,7 @@ pub(crate) struct Engine {
     health: BTreeMap<IntegrationId, Health>,
     /// What was answered since something was written last.
     answered: Vec<&'static str>,
+    told: Told,
     /// Questions of operators that wait for the next batch to be on disk.
     asked: Vec<Waiting>,
     /// What operators ended and the journal has not taken yet, and how many lapses there were when it was tried.
@@ -125,7 +129,8 @@ impl Engine {
         messages: mpsc::Receiver<Message>,
     ) -> Result<(Self, watch::Receiver<Published>), EngineFault> {
         let (book, incarnation, committed) = load(&parts).await?;
-        let (shown, published) = watch::channel(show(&book, incarnation, true, None));
+        let (shown, published) = watch::channel(showing::first(&book, incarnation));
+        let told = Told::of(&book);
         let performer = Arc::new(Performer::new(Arc::clone(&parts.targets)));
         let engine = Self {
             book,
@@ -150,12 +155,18 @@ impl Engine {
             committed,
             health: BTreeMap::new(),
             answered: vec![],
+            told,
             asked: vec![],
             glass: vec![],
             glass_lapses: 0,
             parts,
         };
         Ok((engine, published))
+    }
+
+    /// Returns where surveys hand in what they saw.
+    pub(crate) fn sightings(&self) -> mpsc::WeakSender<Sightings> {
+        self.seen.0.downgrade()
     }
 
     /// Runs until told to stop; then finishes or times out the calls under way and writes their answers.
@@ -284,7 +295,9 @@ impl Engine {
     fn read(&mut self, read: Read) {
         let Read { integration, reading, health } = read;
         if let Some(outcome) = health {
-            self.health.insert(integration.clone(), Health::of(&outcome, self.parts.clock.wall()));
+            let health = Health::of(&outcome, self.parts.clock.wall());
+            self.tell_health(&integration, &health);
+            self.health.insert(integration.clone(), health);
         }
         self.reading.remove(&(integration, reading));
     }
@@ -321,10 +334,14 @@ impl Engine {
         self.book.handle(Input::CloseOnly(Some(reason)), self.parts.clock.read());
         while let Some(done) = self.calls.join_next_with_id().await {
             self.performed(done);
-            while let Some(step) = self.book.poll_step() {
+            while let Some(mut step) = self.book.poll_step() {
+                let told = step.take_told();
                 // Nothing new is begun: the next start finds what is due.
                 match self.parts.journal.append(step.batch()).await {
-                    Ok(proof) => drop(self.book.keep(step, &proof)),
+                    Ok(proof) => {
+                        drop(self.book.keep(step, &proof));
+                        self.tell(told);
+                    }
                     Err(_) => break,
                 }
             }
@@ -371,28 +388,4 @@ async fn load(parts: &Parts) -> Result<(Book, Incarnation, Position), EngineFaul
         reading,
     )?;
     Ok((book, loaded.incarnation, committed))
-}
-
-fn show(
-    book: &Book,
-    journal: Incarnation,
-    journal_works: bool,
-    counted: Option<(Arc<BTreeMap<IntegrationId, Tally>>, Tally)>,
-) -> Published {
-    let (tallies, total) = counted.unwrap_or_else(|| {
-        let tallies = book.tallies();
-        let total = Tally::sum(tallies.values());
-        (Arc::new(tallies), total)
-    });
-    Published {
-        journal,
-        last_report: book.last_report(),
-        cursors: Arc::new(book.meta().cursors.clone()),
-        tallies,
-        total,
-        effective: book.now(),
-        standstill: book.standstill(),
-        lapses: 0,
-        journal_works,
-    }
 }

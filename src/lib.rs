@@ -13,7 +13,7 @@ mod engine;
 pub mod exit;
 pub mod hardening;
 mod link;
-mod measures;
+pub mod measures;
 mod office;
 pub mod reload;
 pub mod shutdown;

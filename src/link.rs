@@ -63,7 +63,7 @@ impl Link {
             if matches!(fault, LinkFault::Stopping) {
                 return;
             }
-            measures::link(false);
+            measures::link_failed();
             let reason = crate::exit::chain(&fault);
             let since = self.clock.wall();
             self.stands.send_modify(|link| match link {

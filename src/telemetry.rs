@@ -6,8 +6,10 @@
 
 use std::io::{self, IsTerminal as _};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_util::MetricKindMask;
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -24,6 +26,9 @@ const OURS: [&str; 9] =
 /// The upper bounds of the buckets of everything that is measured in seconds.
 const SECONDS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0];
+
+/// A gauge that was not set for so long is dropped: what it was about is gone.
+const GAUGES_LIVE: Duration = Duration::from_secs(60);
 
 /// Why the agent cannot tell of itself.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +99,7 @@ pub fn start(log: Log) -> Result<Telemetry, TelemetryFault> {
 fn recorder() -> Result<PrometheusHandle, BuildError> {
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)?
+        .idle_timeout(MetricKindMask::GAUGE, Some(GAUGES_LIVE))
         .install_recorder()
 }
 

@@ -25,7 +25,7 @@ impl World {
     fn with(readiness: Readiness) -> Self {
         let recorder = PrometheusBuilder::new().build_recorder();
         let (tell, watch) = watch::channel(readiness);
-        let admin = Admin::bind("127.0.0.1:0".parse().unwrap(), watch, recorder.handle()).unwrap();
+        let admin = Admin::bind("127.0.0.1:0".parse().unwrap(), watch, recorder.handle(), || {}).unwrap();
         let (address, stop) = (admin.address(), CancellationToken::new());
         let mut crew = JoinSet::new();
         crew.spawn(admin.serve(stop.clone()));
@@ -92,7 +92,7 @@ async fn metrics_are_given_as_prometheus_reads_them() {
 async fn a_taken_address_is_refused_with_the_way_out() {
     let world = World::with(good());
     let (_tell, watch) = watch::channel(good());
-    let fault = Admin::bind(world.address, watch, world.recorder.handle()).unwrap_err();
+    let fault = Admin::bind(world.address, watch, world.recorder.handle(), || {}).unwrap_err();
     assert!(fault.to_string().contains("free the port, or set `admin.listen`"), "{fault}");
 }
 

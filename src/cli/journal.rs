@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::fault::Fault;
 use super::print::Lines;
-use super::shared::{absolute, block_on, options, with_journal};
+use super::shared::{absolute, block_on, holds_journal, options, with_journal};
 use super::{Context, Ended};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
@@ -199,7 +199,10 @@ async fn backup(context: &Context, config: &Config, file: PathBuf) -> Ended {
 
 async fn reset_clock(context: &Context, config: &Config, sure: bool) -> Ended {
     let now = SystemClock.wall();
-    if sure && let Err(JournalFault::InUse { .. }) = Sqlite::open_close_only(options(config)).await {
+    if sure
+        && holds_journal(&config.journal.dir)
+        && let Err(JournalFault::InUse { .. }) = Sqlite::open_close_only(options(config)).await
+    {
         return Err(Fault::Running { way_out: STOP_IT });
     }
     let looked = with_journal(config, async |journal| meta(journal).await);

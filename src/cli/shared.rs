@@ -152,7 +152,7 @@ pub(super) fn options(config: &Config) -> SqliteOptions {
 }
 
 /// Returns true when there is something in the folder: opening would make one else.
-fn holds_journal(dir: &Path) -> bool {
+pub(super) fn holds_journal(dir: &Path) -> bool {
     std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some())
 }
 

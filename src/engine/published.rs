@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::asked::Asked;
 use super::reads::News;
+use crate::status::HealthState;
 use rules::{NumberedOrder, Source, Standing};
 
 /// The engine's state as of the last batch on disk.
@@ -20,8 +21,13 @@ pub(crate) struct Published {
     /// Orders taken and on disk, by the control plane's incarnation.
     pub(crate) cursors: Arc<BTreeMap<Incarnation, Position>>,
     /// How each integration stands, and all together.
-    pub(crate) tallies: Arc<BTreeMap<IntegrationId, Tally>>,
+    pub(crate) conditions: Arc<BTreeMap<IntegrationId, Condition>>,
     pub(crate) total: Tally,
+    /// Reads of targets under way.
+    pub(crate) reads: u64,
+    pub(crate) uncommitted_reports: u64,
+    /// How far the control plane's clock is ahead of ours, when it was heard lately.
+    pub(crate) clock_skew_ms: Option<i64>,
     pub(crate) effective: Timestamp,
     pub(crate) standstill: Option<Standstill>,
     /// Rises when orders may have been lost on their way into the journal: the session must begin anew, so
@@ -29,6 +35,15 @@ pub(crate) struct Published {
     pub(crate) lapses: u64,
     /// The journal takes writes.
     pub(crate) journal_works: bool,
+}
+
+/// How one integration stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Condition {
+    pub(crate) tally: Tally,
+    pub(crate) paused: bool,
+    /// `None` before it was looked at.
+    pub(crate) health: Option<HealthState>,
 }
 
 #[cfg(test)]
@@ -39,8 +54,11 @@ impl Published {
             journal: Incarnation::from_uuid(uuid::Uuid::nil()),
             last_report: Position(0),
             cursors: Arc::default(),
-            tallies: Arc::default(),
+            conditions: Arc::default(),
             total: Tally::default(),
+            reads: 0,
+            uncommitted_reports: 0,
+            clock_skew_ms: None,
             effective: Timestamp::ZERO,
             standstill: None,
             lapses: 0,

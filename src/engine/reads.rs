@@ -8,9 +8,10 @@ use driver::CheckReport;
 use driver::sink::{Resource, ResourceSink, SightingSink};
 use model::{Code, Failure, Integration, IntegrationId, Revision, Sighting, TargetIdentity};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::targets::Targets;
+use crate::measures;
 
 /// Sightings go to the rules in pieces of this many.
 const PIECE: usize = 500;
@@ -27,6 +28,18 @@ pub(crate) enum Reading {
     Survey,
     /// Not only read: what is ours and shared is removed from a target that is done with.
     Retire,
+}
+
+impl Reading {
+    /// Returns the word for logs and measures.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::Discover => "discover",
+            Self::Survey => "survey",
+            Self::Retire => "retire",
+        }
+    }
 }
 
 /// Something that was read, for the link: lost when nobody is connected, since it is told anew.
@@ -75,7 +88,7 @@ pub(crate) async fn read(
     news: mpsc::Sender<News>,
     seen: mpsc::Sender<Sightings>,
 ) -> Read {
-    let deadline = targets.shop.listing_deadline;
+    let (deadline, begun) = (targets.shop.listing_deadline, Instant::now());
     let work = async {
         match reading {
             Reading::Check => check(&targets, &integration, &news).await.map(Some),
@@ -85,14 +98,17 @@ pub(crate) async fn read(
         }
     };
     let came_to = |health| Read { integration: integration.id.clone(), reading, health };
-    let failure = match timeout(deadline, work).await {
+    let done = timeout(deadline, work).await;
+    measures::read(reading, matches!(done, Ok(Ok(_))), begun.elapsed());
+    let failure = match done {
         Ok(Ok(report)) => return came_to(report.map(Ok)),
         Ok(Err(failure)) => failure,
-        Err(_) => {
-            Failure::unknown(Code::TIMED_OUT, format!("{reading:?} did not come to an end in {deadline:?}"))
-        }
+        Err(_) => Failure::unknown(
+            Code::TIMED_OUT,
+            format!("{} did not come to an end in {deadline:?}", reading.word()),
+        ),
     };
-    tracing::warn!(integration = %integration.id, ?reading, code = %failure.code, detail = %failure.detail, "Reading the target failed");
+    tracing::warn!(integration = %integration.id, reading = reading.word(), code = %failure.code, detail = %failure.detail, "Reading the target failed");
     targets.failed(&integration.id, &failure).await;
     let (id, revision) = (integration.id.clone(), integration.revision);
     tell(&news, News::Health { integration: id, revision, identity: None, outcome: Err(failure.clone()) });

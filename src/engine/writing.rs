@@ -1,7 +1,5 @@
 //! Writing: what the rules want written goes to the journal before anything is done about it.
 
-use std::sync::Arc;
-
 use driver::crash;
 use journal::JournalFault;
 use model::durable::Batch;
@@ -11,18 +9,14 @@ use rules::book::Step;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::published::Published;
 use super::reads::Reading;
 use crate::measures;
 
-use super::{COUNT_EVERY, Engine, EngineFault, load, show};
+use super::{Engine, EngineFault, load};
 
 impl Engine {
     /// Gives an old copy of the journal a new life, and reads it again.
     pub(super) async fn begin_anew(&mut self) -> Result<(), EngineFault> {
-        tracing::warn!(
-            "The journal is an old copy: nothing opens until the control plane and every target have been asked"
-        );
         self.book.handle(Input::JournalIsOld, self.parts.clock.read());
         self.settle().await?;
         self.parts.journal.begin_incarnation(Incarnation::from_uuid(Uuid::new_v4())).await?;
@@ -50,6 +44,7 @@ impl Engine {
         let signature = self.signature();
         if signature != self.signature {
             self.signature = signature;
+            self.tell_integrations();
             self.save_snapshot().await;
             self.plan_reads();
         } else if self.due.values().any(|due| *due <= self.book.now()) {
@@ -59,36 +54,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Shows the others how the engine stands. Counting walks every account: once a second is enough for
-    /// people, and what was not counted is counted before the engine sleeps for longer.
-    fn publish(&mut self) {
-        let now = self.book.now();
-        self.uncounted = now.since(self.counted) < COUNT_EVERY && now >= self.counted;
-        let counted = self.uncounted.then(|| {
-            let shown = self.shown.borrow();
-            (Arc::clone(&shown.tallies), shown.total.clone())
-        });
-        if counted.is_none() {
-            self.counted = now;
-        }
-        let now = Published {
-            lapses: self.lapses,
-            ..show(&self.book, self.incarnation, self.journal_works, counted)
-        };
-        self.shown.send_if_modified(|shown| {
-            let changed = *shown != now;
-            if changed {
-                let can_open = now.standstill.is_none() && now.journal_works;
-                measures::standing(&now.total, can_open);
-            }
-            *shown = now;
-            changed
-        });
-    }
-
     /// Returns whether the loop may go on at once.
-    pub(super) async fn write(&mut self, step: Step) -> Result<bool, EngineFault> {
-        let begun = Instant::now();
+    pub(super) async fn write(&mut self, mut step: Step) -> Result<bool, EngineFault> {
+        let (begun, told) = (Instant::now(), step.take_told());
         match self.parts.journal.append(step.batch()).await {
             Ok(proof) => {
                 measures::appended(begun.elapsed());
@@ -96,6 +64,7 @@ impl Engine {
                     crash::place(act, "kept");
                 }
                 let actions = self.book.keep(step, &proof).map_err(|_| EngineFault::ForeignProof)?;
+                self.tell(told);
                 self.dispatch(actions);
                 Ok(true)
             }
@@ -107,6 +76,7 @@ impl Engine {
                 if self.journal_works {
                     tracing::error!(%fault, "The journal cannot be written: only closing goes on");
                 }
+                measures::journal_failed();
                 self.journal_works = false;
                 self.lapses += 1;
                 let proof = CloseOnly::because(fault.to_string());
@@ -117,6 +87,7 @@ impl Engine {
             }
             // Lost, or not continuing what is there: what is on disk is the truth.
             Err(fault) => {
+                measures::journal_failed();
                 tracing::warn!(%fault, "The journal is read again");
                 self.reload().await?;
                 Ok(true)

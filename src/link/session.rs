@@ -20,7 +20,7 @@ use crate::admin;
 use crate::clock::Clock;
 use crate::engine::published::{Desk, Message, Newsstand, Published};
 use crate::engine::reads::News;
-use crate::measures;
+use crate::measures::{self, gauges};
 
 /// Reports that are read from the journal at a time.
 const TOGETHER: u32 = 256;
@@ -79,7 +79,7 @@ impl Session<'_> {
             .map_or(Position(0), |cursor| cursor.position);
         self.agree_on_journal(&welcome, committed).await?;
         tracing::info!(control_plane = %welcome.incarnation, version = %welcome.version, "Connected to the control plane");
-        measures::link(true);
+        measures::session();
         self.stands.send_replace(admin::Link::Up { since: self.clock.wall() });
         let beat = welcome.heartbeat.as_std();
         let heard = Arc::new(std::sync::Mutex::new(None));
@@ -304,6 +304,7 @@ impl Writer {
             detail: still.detail.clone(),
             since: None,
         });
+        gauges::wire(&self.out);
         let (counts, lane) = (shown.total.counts, shown.total.lane);
         let heard = *self.heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let beat = v1::AgentHeartbeat {

@@ -1,5 +1,6 @@
 //! Operating a running agent: what it tells of itself, and what it does when it is asked beside the control plane.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proto::v1;
@@ -8,9 +9,11 @@ use proto::v1::order::Order;
 use rustix::process::Signal;
 use serde_json::Value;
 use services::postgres::Mode;
+use tidegate::measures::MEASURES;
 
 use crate::agent::Running;
 use crate::bench::Bench;
+use crate::plane::until;
 use crate::world::{INTEGRATION, World};
 
 #[test]
@@ -209,4 +212,64 @@ fn a_reload_takes_what_it_can_and_says_what_needs_a_restart() {
     assert_eq!((&told["taken"], &told["needs_restart"]), (&"log.level".into(), &"nothing".into()), "{told}");
     agent.signal(Signal::TERM);
     assert_eq!(agent.code(), 0);
+}
+
+/// The names, kinds and labels of what is measured, as `/metrics` shows them.
+fn measured(text: &str) -> BTreeMap<String, (String, BTreeSet<String>)> {
+    let mut found: BTreeMap<String, (String, BTreeSet<String>)> = BTreeMap::new();
+    for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = line.split_once(' ').unwrap();
+        found.entry(name.into()).or_default().0 = kind.into();
+    }
+    for line in text.lines().filter(|line| line.starts_with("tidegate_")) {
+        let series = line.rsplit_once(' ').unwrap().0;
+        let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+        let part = ["_bucket", "_sum", "_count"].iter().find_map(|part| name.strip_suffix(part));
+        let base = part.filter(|base| found.contains_key(*base)).unwrap_or(name);
+        let names = labels.trim_end_matches('}').split("\",").filter_map(|label| label.split_once('='));
+        let labels = names.map(|(label, _)| label.trim().to_owned()).filter(|label| label != "le");
+        found.get_mut(base).unwrap_or_else(|| panic!("no kind is told of {line}")).1.extend(labels);
+    }
+    found
+}
+
+#[test]
+fn metrics_are_those_of_the_list_with_their_kinds_and_labels() {
+    let mut world = World::start(&[]);
+    world.open("a-1", "zoe", "orders");
+    world.put("a-2", "bob", "orders", Duration::from_secs(4));
+    world.wait_ended("a-2");
+    world.run(&["close", "--all", "--yes", "--reason", "a drill"]).ended(0);
+    world.put("a-1", "zoe", "orders", Duration::from_secs(600));
+    // The refused order and a heartbeat are the last things that are measured.
+    let text = until(|| {
+        let text = world.agent().get("/metrics");
+        ["id_ended", "channel=\"wire\""].iter().all(|part| text.contains(part)).then_some(text)
+    });
+    let text = text.expect("a refused order and a heartbeat");
+    let found = measured(&text);
+    let listed: BTreeMap<_, _> = MEASURES
+        .iter()
+        .map(|one| {
+            let labels: BTreeSet<_> = one.labels.iter().map(|label| (*label).to_owned()).collect();
+            (one.name.to_owned(), (one.kind.word().to_owned(), labels))
+        })
+        .collect();
+    assert_eq!(found, listed, "{text}");
+    for series in [
+        "tidegate_ended_total{verdict=\"expired\"} 1",
+        "tidegate_ended_total{verdict=\"revoked\"} 1",
+        "tidegate_close_lateness_seconds_count 1",
+        "tidegate_close_seconds_count 2",
+        "tidegate_alarms_total{code=\"break_glass\"} 1",
+        "tidegate_integration_healthy{integration=\"orders-db\"} 1",
+        "tidegate_integration_breaker_open{integration=\"orders-db\"} 0",
+        "tidegate_link_up 1",
+        "tidegate_journal_up 1",
+        "tidegate_channel_capacity{channel=\"engine\"} 1024",
+    ] {
+        assert!(text.contains(&format!("\n{series}\n")), "{series}: {text}");
+    }
+    // Nobody is named there.
+    assert!(!text.contains("zoe") && !text.contains("bob"), "{text}");
 }
