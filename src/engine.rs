@@ -339,6 +339,7 @@ impl Engine {
                 // Nothing new is begun: the next start finds what is due.
                 match self.parts.journal.append(step.batch()).await {
                     Ok(proof) => {
+                        self.kept();
                         drop(self.book.keep(step, &proof));
                         self.tell(told);
                     }

@@ -54,15 +54,20 @@ impl Engine {
         Ok(())
     }
 
+    /// What was answered is on disk.
+    pub(super) fn kept(&mut self) {
+        for act in std::mem::take(&mut self.answered) {
+            crash::place(act, "kept");
+        }
+    }
+
     /// Returns whether the loop may go on at once.
     pub(super) async fn write(&mut self, mut step: Step) -> Result<bool, EngineFault> {
         let (begun, told) = (Instant::now(), step.take_told());
         match self.parts.journal.append(step.batch()).await {
             Ok(proof) => {
                 measures::appended(begun.elapsed());
-                for act in std::mem::take(&mut self.answered) {
-                    crash::place(act, "kept");
-                }
+                self.kept();
                 let actions = self.book.keep(step, &proof).map_err(|_| EngineFault::ForeignProof)?;
                 self.tell(told);
                 self.dispatch(actions);

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -112,7 +113,7 @@ impl Agent {
         let Some(process) = &mut self.process else { return Ok(true) };
         match process.ended()? {
             None => Ok(false),
-            Some(status) if status.signal() == Some(9) || status.code() == Some(137) => {
+            Some(status) if is_killed(status) => {
                 self.process = None;
                 Ok(true)
             }
@@ -169,6 +170,20 @@ impl Agent {
         Ok(())
     }
 
+    /// Stops it in good order, unless it was killed before or dies on the way; returns whether it was.
+    pub fn stop_or_died(&mut self) -> anyhow::Result<bool> {
+        let Some(process) = &mut self.process else { return Ok(true) };
+        let status = match process.ended()? {
+            Some(status) => status,
+            None => tokio::task::block_in_place(|| process.stop(STOPPED))?,
+        };
+        if !status.success() && !is_killed(status) {
+            bail!("the agent stopped with {status}; it said:\n{}", process.tail());
+        }
+        self.process = None;
+        Ok(is_killed(status))
+    }
+
     /// Kills it as a power cut would.
     pub fn kill9(&mut self) -> anyhow::Result<()> {
         match self.process.take() {
@@ -218,6 +233,11 @@ impl Agent {
     pub fn log(&self) -> &Log {
         &self.log
     }
+}
+
+/// Whether a process, or the shell that minds it, says that it was killed.
+fn is_killed(status: ExitStatus) -> bool {
+    status.signal() == Some(9) || status.code() == Some(137)
 }
 
 /// The admin address in the log's line that says that the agent has started.

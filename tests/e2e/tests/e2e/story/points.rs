@@ -145,13 +145,10 @@ async fn play(world: &mut World, deed: Deed, act: &str, place: &str) -> anyhow::
         Ok(done(world, deed, &standing, ending.as_ref(), before.as_ref()).await?.then_some(false))
     })
     .await?;
-    if died {
-        world.agent.start().await?;
-    } else {
-        // What follows is not to end at a place that this deed does not have.
-        world.agent.stop()?;
-        world.agent.start().await?;
-    }
+    // All may be done on the target a moment before the agent reaches the place: a stop in good order takes it
+    // there, or past it.
+    let died = died || world.agent.stop_or_died()?;
+    world.agent.start().await?;
     clock::until("all is as it should be", SOON, async || {
         let done = done(world, deed, &standing, ending.as_ref(), before.as_ref()).await?;
         Ok(done.then_some(()))
