@@ -3,6 +3,7 @@
 use driver::credential::{ITERATIONS, ScramSha256};
 use driver::{CheckReport, Grade, Probe};
 use model::Secret;
+use tokio_postgres::error::SqlState;
 
 use crate::account::{PERMISSION_ROLE, column, our_mark, permission_of, read_mark};
 use crate::catalogue::{DATABASES, PUBLIC_TABLES, SHARED_ROLES, STANDBY};
@@ -103,6 +104,11 @@ impl PostgresTarget {
                 Grade::Good,
                 "the admin can make, open and close accounts, and is no superuser (mode least): `tidegate drivers \
                  postgres` says what that leaves out",
+            ),
+            Err(fault) if fault.is(&SqlState::INSUFFICIENT_PRIVILEGE) => probe(
+                "accounts",
+                Grade::Bad,
+                "an account cannot be made: the admin lacks a right, see `right`",
             ),
             Err(fault) => {
                 probe("accounts", Grade::Bad, format!("an account cannot be made: {}", fault.failure.detail))
