@@ -41,7 +41,7 @@ const SHARES: [&[(Deed, &str)]; 5] = [
     &[(Deed::First, "mint"), (Deed::First, "open")],
     &[(Deed::Again, "open")],
     &[(Deed::Join, "converge")],
-    &[(Deed::Leave, "converge"), (Deed::Rotate, "open")],
+    &[(Deed::Leave, "converge"), (Deed::Rotate, "rotate")],
     &[(Deed::Close, "close"), (Deed::Delete, "delete")],
 ];
 
