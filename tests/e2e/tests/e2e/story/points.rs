@@ -8,6 +8,7 @@ use e2e::clock;
 use e2e::command::text_at;
 use e2e::shop;
 use e2e::world::{Access, Credential, Options, World};
+use tokio::task::JoinSet;
 
 use crate::unwrapped;
 
@@ -118,6 +119,7 @@ async fn play(world: &mut World, deed: Deed, act: &str, place: &str) -> anyhow::
     world.agent.stop()?;
     world.agent.start_to_die(&format!("{act}:{place}")).await?;
 
+    let mut rotating = JoinSet::new();
     let ending = match deed {
         Deed::First | Deed::Again => {
             standing.push(world.request(shop::ORDERS, "30m").await?);
@@ -128,8 +130,10 @@ async fn play(world: &mut World, deed: Deed, act: &str, place: &str) -> anyhow::
             None
         }
         Deed::Rotate => {
-            let access = standing.first().context("an access")?;
-            world.requester.ask(["credential", &access.0, "--rotate"]).await?;
+            // It waits for the new credential, longer than the agent lives.
+            let (requester, access) =
+                (world.requester.clone(), standing.first().context("an access")?.0.clone());
+            rotating.spawn(async move { requester.ask(["credential", &access, "--rotate"]).await.map(drop) });
             None
         }
         Deed::Leave | Deed::Close | Deed::Delete => {
@@ -154,6 +158,9 @@ async fn play(world: &mut World, deed: Deed, act: &str, place: &str) -> anyhow::
         Ok(done.then_some(()))
     })
     .await?;
+    while let Some(asked) = rotating.join_next().await {
+        asked.context("the asking broke off")??;
+    }
     as_it_should_be(world, deed, &standing, before.as_ref()).await?;
     for access in &standing {
         ended(world, access).await?;
