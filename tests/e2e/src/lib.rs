@@ -21,6 +21,7 @@ pub mod search;
 pub mod session;
 pub mod shop;
 pub mod story;
+pub mod transcript;
 pub mod world;
 
 use std::fs::DirBuilder;
