@@ -3,9 +3,10 @@
 //! Looks and changes nothing, with one exception that it tells of: a secret that was never sent anywhere is
 //! pinned to the host that it is sent to now, as it would be by the agent itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args as Arguments;
 use driver::{Caller, CheckReport, Grade};
@@ -17,11 +18,13 @@ use rustls::pki_types::pem::PemObject as _;
 use secrets::cache::Cache;
 use secrets::file::FileStore;
 use serde::Serialize;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::fault::Fault;
 use super::print::Lines;
+use super::progress::Progress;
 use super::shared::{block_on, identity, with_journal};
 use super::{Context, Ended};
 use crate::clock::SystemClock;
@@ -30,6 +33,9 @@ use crate::engine::targets::{Shop, Targets};
 use crate::exit::{self, Exit};
 use crate::socket::examine;
 use crate::stores;
+
+/// So many targets are asked at a time.
+const AT_ONCE: usize = 8;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -199,7 +205,7 @@ async fn visits(
 ) -> Result<Vec<Visit>, Fault> {
     let known = wanted(args, store.snapshot()?)?;
     let stores = stores::open(&config.secrets, context.environment.clone())?;
-    let targets = Targets::new(Shop {
+    let targets = Arc::new(Targets::new(Shop {
         connector: config.connector.clone(),
         clock: Arc::new(SystemClock),
         identity: Arc::new(store),
@@ -211,14 +217,43 @@ async fn visits(
         connect_deadline: config.engine.call_deadline,
         call_deadline: config.engine.call_deadline,
         listing_deadline: config.engine.listing_deadline,
-    });
-    let mut visits = vec![];
-    for integration in known {
-        context.printer.note(&format!("Checking {}…", integration.id));
-        visits.push(visit(&targets, &Arc::new(integration), config).await);
-    }
+    }));
+    let visits = each(known, &targets, config, context).await;
     targets.close().await;
     Ok(visits)
+}
+
+/// Visits some targets at a time, and says how far it has come. In the order of the integrations.
+async fn each(
+    known: Vec<Integration>,
+    targets: &Arc<Targets>,
+    config: &Config,
+    context: &Context,
+) -> Vec<Visit> {
+    let (total, patience) = (known.len(), config.engine.call_deadline.saturating_mul(2));
+    let mut progress = Progress::new(&context.printer);
+    let (mut waiting, mut under_way) = (known.into_iter().map(Arc::new), JoinSet::new());
+    let (mut asked, mut visits) = (BTreeSet::new(), BTreeMap::new());
+    loop {
+        while under_way.len() < AT_ONCE
+            && let Some(integration) = waiting.next()
+        {
+            asked.insert(integration.id.clone());
+            let targets = Arc::clone(targets);
+            under_way.spawn(async move { visit(&targets, &integration, patience).await });
+        }
+        let names: Vec<_> = asked.iter().map(IntegrationId::as_str).collect();
+        progress.show(&format!("{} of {total} targets checked; asking {}", visits.len(), names.join(", ")));
+        match under_way.join_next().await {
+            None => return visits.into_values().collect(),
+            // One that broke off has said so by its panic.
+            Some(Err(_)) => {}
+            Some(Ok(visit)) => {
+                asked.remove(&visit.integration);
+                visits.insert(visit.integration.clone(), visit);
+            }
+        }
+    }
 }
 
 fn wanted(args: &Args, mut known: BTreeMap<IntegrationId, Integration>) -> Result<Vec<Integration>, Fault> {
@@ -231,12 +266,12 @@ fn wanted(args: &Args, mut known: BTreeMap<IntegrationId, Integration>) -> Resul
     args.integrations.iter().map(|id| known.remove(id).ok_or_else(|| unknown(id))).collect()
 }
 
-async fn visit(targets: &Targets, integration: &Arc<Integration>, config: &Config) -> Visit {
+async fn visit(targets: &Targets, integration: &Arc<Integration>, patience: Duration) -> Visit {
     let looked = async {
         let opened = targets.open(integration).await?;
         opened.target.check().await
     };
-    let outcome = timeout(config.engine.call_deadline.saturating_mul(2), looked).await;
+    let outcome = timeout(patience, looked).await;
     let report = match outcome {
         Ok(Ok(report)) => report,
         Ok(Err(failure)) => return unvisited(integration, &failure),

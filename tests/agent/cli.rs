@@ -21,5 +21,9 @@ mod plane;
 mod running;
 #[path = "cli/starting.rs"]
 mod starting;
+#[path = "cli/stopping.rs"]
+mod stopping;
+#[path = "cli/terminal.rs"]
+mod terminal;
 #[path = "cli/world.rs"]
 mod world;

@@ -64,6 +64,12 @@ impl Running {
         }
     }
 
+    /// All lines so far that have this in their message.
+    pub(crate) fn said(&self, part: &str) -> Vec<Value> {
+        let has = |entry: &&Value| entry["message"].as_str().is_some_and(|text| text.contains(part));
+        self.log.lock().unwrap().iter().filter(has).cloned().collect()
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }

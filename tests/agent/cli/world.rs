@@ -18,7 +18,7 @@ pub(crate) const INTEGRATION: &str = "orders-db";
 
 /// Fields are dropped in this order: who works on something goes before it.
 pub(crate) struct World {
-    agent: Option<Running>,
+    pub(crate) agent: Option<Running>,
     pub(crate) plane: Plane,
     pub(crate) bench: Bench,
     pub(crate) server: Postgres,
@@ -129,6 +129,12 @@ impl World {
             self.server.superuser()
         );
         self.server.psql("postgres", &query).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    /// Every account that the agent made, with or without a login.
+    pub(crate) fn accounts(&self) -> Vec<String> {
+        let query = "select rolname from pg_roles m where exists (select from pg_auth_members where member = m.oid and roleid = (select oid from pg_roles where rolname = 'tidegate_managed')) order by 1";
+        self.server.psql("postgres", query).unwrap().lines().map(str::to_owned).collect()
     }
 }
 

@@ -143,6 +143,7 @@ pub(super) const STAGES: &[Stage] = &[
             Step::Programs,
             Step::Tests(&["-p", "tidegate", "--test", "cli", "operating"]),
             Step::Tests(&["-p", "tidegate", "--test", "cli", "glass"]),
+            Step::Tests(&["-p", "e2e", "--test", "e2e", "every_step_of_the_demo"]),
         ],
     ),
     suite(
