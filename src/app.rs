@@ -258,9 +258,17 @@ fn readiness_of(shown: &Published, link: &admin::Link) -> Readiness {
     } else {
         Part::Bad { reason: "it cannot be written: free space or mend the volume".into() }
     };
+    let identity = match &shown.identity_fault {
+        None => Part::Good,
+        Some(fault) => Part::Bad {
+            reason: format!(
+                "the integrations' configurations cannot be saved there ({fault}): mend its volume"
+            ),
+        },
+    };
     let mode = match &shown.standstill {
         None => Mode::Open,
         Some(still) => Mode::CloseOnly { reason: format!("{}: {}", still.code, still.detail) },
     };
-    Readiness { journal, identity: Part::Good, link: link.clone(), mode }
+    Readiness { journal, identity, link: link.clone(), mode }
 }

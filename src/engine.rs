@@ -93,6 +93,8 @@ pub(crate) struct Engine {
     journal_works: bool,
     /// How often orders may have been lost on their way into the journal.
     lapses: u64,
+    /// Why configurations could not be saved apart from the journal.
+    identity_fault: Option<String>,
     /// Configurations as last saved apart from the journal.
     saved: BTreeMap<IntegrationId, Integration>,
     due: BTreeMap<(IntegrationId, Reading), Timestamp>,
@@ -145,6 +147,7 @@ impl Engine {
             shown,
             journal_works: true,
             lapses: 0,
+            identity_fault: None,
             saved: BTreeMap::new(),
             due: BTreeMap::new(),
             probes: 0,
@@ -203,10 +206,7 @@ impl Engine {
                         self.read(read);
                     }
                 }
-                _ = probe.tick(), if !self.journal_works => {
-                    self.try_journal().await;
-                    self.break_glass(self.parts.clock.read());
-                }
+                _ = probe.tick(), if !self.journal_works || self.identity_fault.is_some() => self.probe().await,
                 () = sleep_until(wake) => {
                     let reading = self.parts.clock.read();
                     self.book.handle_timeout(reading);

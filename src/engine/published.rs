@@ -35,6 +35,8 @@ pub(crate) struct Published {
     pub(crate) lapses: u64,
     /// The journal takes writes.
     pub(crate) journal_works: bool,
+    /// Why what has to outlive the journal could not be saved.
+    pub(crate) identity_fault: Option<String>,
 }
 
 /// How one integration stands.
@@ -63,6 +65,7 @@ impl Published {
             standstill: None,
             lapses: 0,
             journal_works: true,
+            identity_fault: None,
         }
     }
 }

@@ -36,15 +36,21 @@ impl Engine {
         }
         let (identity, snapshot) = (Arc::clone(&self.parts.identity), live.clone());
         let saved = tokio::task::spawn_blocking(move || identity.save_snapshot(&snapshot)).await;
-        match saved {
-            Ok(Ok(())) => self.saved = live,
-            Ok(Err(fault)) => {
-                tracing::warn!(%fault, "The integrations' configurations could not be saved in the identity")
+        let fault = match saved {
+            Ok(Ok(())) => {
+                if self.identity_fault.take().is_some() {
+                    tracing::info!("The integrations' configurations are saved in the identity again");
+                }
+                self.saved = live;
+                return;
             }
-            Err(fault) => {
-                tracing::warn!(%fault, "The integrations' configurations could not be saved in the identity")
-            }
+            Ok(Err(fault)) => crate::exit::chain(&fault),
+            Err(fault) => fault.to_string(),
+        };
+        if self.identity_fault.is_none() {
+            tracing::error!(fault, "The integrations' configurations could not be saved in the identity");
         }
+        self.identity_fault = Some(fault);
     }
 
     /// Lists what is to be read and when: at once for what is new or changed, then on a schedule.

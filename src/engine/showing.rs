@@ -28,6 +28,7 @@ impl Engine {
         let counted = counted.unwrap_or_else(|| count(&self.book, &self.health));
         let now = Published {
             lapses: self.lapses,
+            identity_fault: self.identity_fault.clone(),
             reads: self.reading.len() as u64,
             uncommitted_reports: self.book.last_report().0.saturating_sub(self.committed.0),
             ..show(&self.book, self.incarnation, self.journal_works, counted)
@@ -66,6 +67,7 @@ fn show(
         standstill: book.standstill(),
         lapses: 0,
         journal_works,
+        identity_fault: None,
     }
 }
 

@@ -100,6 +100,17 @@ impl Engine {
         }
     }
 
+    /// Tries again what was refused.
+    pub(super) async fn probe(&mut self) {
+        if self.identity_fault.is_some() {
+            self.save_snapshot().await;
+        }
+        if !self.journal_works {
+            self.try_journal().await;
+            self.break_glass(self.parts.clock.read());
+        }
+    }
+
     /// Asks a journal that refused whether it takes an empty batch.
     pub(super) async fn try_journal(&mut self) {
         self.probes += 1;

@@ -273,3 +273,23 @@ fn metrics_are_those_of_the_list_with_their_kinds_and_labels() {
     // Nobody is named there.
     assert!(!text.contains("zoe") && !text.contains("bob"), "{text}");
 }
+
+#[test]
+fn readiness_tells_of_an_identity_that_cannot_be_saved_until_it_can() {
+    let world = World::start(&[]);
+    world.health(&[]).ended(0);
+    let identity = |name: &str| world.bench.path("state").join(name);
+    std::fs::rename(identity("identity"), identity("away")).unwrap();
+    let Order::PutIntegration(mut changed) = world.integration() else { panic!("no integration") };
+    changed.revision += 1;
+    world.plane.order([Order::PutIntegration(changed)]);
+    let told = until(|| {
+        let told = world.health(&["--json"]).json();
+        (told["identity"]["state"] == "bad").then_some(told)
+    });
+    let told = told.expect("the identity is told as bad");
+    assert!(told["identity"]["reason"].as_str().unwrap().contains("mend its volume"), "{told}");
+    world.health(&["--closing"]).ended(0);
+    std::fs::rename(identity("away"), identity("identity")).unwrap();
+    until(|| (world.health(&[]).code == 0).then_some(())).expect("it is ready again");
+}
