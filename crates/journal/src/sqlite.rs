@@ -8,6 +8,7 @@
 
 mod faults;
 mod format;
+mod opening;
 mod options;
 mod place;
 mod reader;
@@ -25,19 +26,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use model::durable::{Batch, Table};
 use model::{Durable, Incarnation, IntegrationId, Position};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
 use crate::{Journal, JournalFault, Loaded, StoredReceipt, StoredReport};
-use faults::{opening, unusable};
-use format::Found;
-use place::{Paths, Place};
+use faults::unusable;
+use opening::{Prepared, Use, prepared};
+use options::Settings;
+use place::Paths;
 use reader::Reader;
-use session::Session;
-use writer::{Losses, Order, QUEUE, Waiting, Writer};
+use writer::{Losses, Order, QUEUE, Waiting};
 
 pub use options::SqliteOptions;
 
@@ -64,7 +63,7 @@ pub struct Sqlite {
     closed: AtomicBool,
     reader: Reader,
     orders: mpsc::Sender<Order>,
-    // Ends the writer when the journal is dropped.
+    // The writer ends when nobody can order any more.
     _writer: JoinSet<()>,
 }
 
@@ -98,47 +97,22 @@ impl Sqlite {
 
     async fn opened(options: SqliteOptions, meant: Use) -> Result<Self, JournalFault> {
         let (patience, folder) = (options.slow_deadline, options.folder.clone());
-        match timeout(patience, Self::prepared(options, meant)).await {
-            Ok(opened) => opened,
-            Err(_) => Err(unusable(&folder, format!("its volume did not answer within {patience:?}"))),
-        }
-    }
-
-    async fn prepared(options: SqliteOptions, meant: Use) -> Result<Self, JournalFault> {
-        let folder = options.folder.clone();
-        let taken = move || if meant == Use::Beside { Place::visit(&folder) } else { Place::take(&folder) };
-        let place = blocking(&options.folder, taken).await?;
-        let close_only = meant != Use::Whole;
-        let paths = place.paths.clone();
-        let database = paths.database.as_path();
-        let (read, write) = (options.reading(database), options.writing(database));
-        let refusal = match (looked_at(&read, database).await?, close_only) {
-            (Found::TooNew { needed }, true) => Some(JournalFault::TooNew { needed, ours: format::NEWEST }),
-            (Found::TooNew { needed }, false) => {
-                return Err(JournalFault::TooNew { needed, ours: format::NEWEST });
-            }
-            (Found::Fresh, true) => return Err(unusable(database, "there is no journal to read")),
-            (Found::Usable { .. }, true) => {
-                Some(JournalFault::NotWritten { detail: "it was opened for closing only".into() })
-            }
-            (Found::Fresh | Found::Usable { .. }, false) => None,
+        let preparing = blocking(&folder, move || prepared(options, meant));
+        let Ok(journal) = timeout(patience, preparing).await else {
+            return Err(unusable(&folder, format!("its volume did not answer within {patience:?}")));
         };
-        let session = if refusal.is_some() { None } else { Some(ready(&write, database).await?) };
-        if refusal.is_none() {
-            keep_reserve(&paths, options.reserve_bytes).await?;
-        }
-        let losses = Arc::new(Losses::default());
+        let Prepared { options, paths, refusal, read, writer } = journal?;
+        let losses = Arc::clone(writer.losses());
         let (orders, waiting) = mpsc::channel(QUEUE);
         let mut crew = JoinSet::new();
-        crew.spawn(Writer::new(write, Arc::clone(&losses), session, place).run(waiting));
-        let reader = Reader::new(paths.database.clone(), read);
+        crew.spawn_blocking(move || writer.run(waiting));
         Ok(Self {
             options,
             paths,
             losses,
             refusal,
             closed: AtomicBool::new(false),
-            reader,
+            reader: Reader::new(read),
             orders,
             _writer: crew,
         })
@@ -190,25 +164,11 @@ impl Sqlite {
     /// [`JournalFault::Unusable`] when there is a file already or it cannot be written.
     pub async fn backup(&self, path: &Path) -> Result<(), JournalFault> {
         self.check_open()?;
-        match timeout(self.options.slow_deadline, self.copied(path)).await {
+        let (to, settings) = (path.to_path_buf(), self.options.copying(&self.paths.database));
+        match timeout(self.options.slow_deadline, blocking(path, move || copy(&settings, &to))).await {
             Ok(copied) => copied,
             Err(_) => Err(unusable(path, "the backup took too long; what is there is not whole")),
         }
-    }
-
-    async fn copied(&self, path: &Path) -> Result<(), JournalFault> {
-        let fault = |error: &dyn ToString| unusable(path, error.to_string());
-        let partial = place::begin_copy(path).map_err(|error| fault(&error))?;
-        let name = partial.to_str().ok_or_else(|| fault(&"its name is not UTF-8"))?;
-        let connect = self.options.connect(&self.paths.database);
-        let mut conn = connect.connect().await.map_err(|error| fault(&error))?;
-        sqlx::query("VACUUM INTO ?").bind(name).execute(&mut conn).await.map_err(|error| fault(&error))?;
-        conn.close().await.map_err(|error| fault(&error))?;
-        let finished = path.to_path_buf();
-        blocking(path, move || {
-            place::finish_copy(&partial, &finished).map_err(|error| unusable(&finished, error))
-        })
-        .await
     }
 
     fn check_open(&self) -> Result<(), JournalFault> {
@@ -311,14 +271,6 @@ impl Journal for Sqlite {
     }
 }
 
-/// What a journal is opened for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Use {
-    Whole,
-    CloseOnly,
-    Beside,
-}
-
 /// Counts an order that was handed in and not answered as a loss.
 struct Watch<'a> {
     losses: &'a Losses,
@@ -333,50 +285,15 @@ impl Drop for Watch<'_> {
     }
 }
 
-/// Looks at the file through a connection that cannot change it.
-async fn looked_at(read: &SqliteConnectOptions, database: &Path) -> Result<Found, JournalFault> {
-    let mut conn = connected(read, database).await?;
-    let found = format::examine(&mut conn, database).await?;
-    if found != Found::Fresh {
-        format::check(&mut conn, database, place::length(database)).await?;
-    }
-    conn.close().await.map_err(|error| opening(database, &error))?;
-    Ok(found)
-}
-
-/// Connects the writer and brings the file up to this build's format.
-async fn ready(write: &SqliteConnectOptions, database: &Path) -> Result<Session, JournalFault> {
-    let mut conn = connected(write, database).await?;
-    format::confirm_settings(&mut conn, database).await?;
-    let version = match format::examine(&mut conn, database).await? {
-        Found::Fresh => 0,
-        Found::Usable { version } => version,
-        Found::TooNew { needed } => return Err(JournalFault::TooNew { needed, ours: format::NEWEST }),
-    };
-    format::bring_up(&mut conn, database, version).await?;
-    match Session::over(conn, database).await {
-        Err(JournalFault::Lost { detail }) => Err(unusable(database, detail)),
-        other => other,
-    }
-}
-
-async fn connected(
-    options: &SqliteConnectOptions,
-    database: &Path,
-) -> Result<SqliteConnection, JournalFault> {
-    options.connect().await.map_err(|error| opening(database, &error))
-}
-
-/// Keeps room back, and goes on without when there is none: a journal without a reserve can still close.
-async fn keep_reserve(paths: &Paths, bytes: u64) -> Result<(), JournalFault> {
-    let kept = paths.clone();
-    match blocking(&paths.folder, move || kept.keep_reserve(bytes)).await {
-        Err(fault @ JournalFault::Full { .. }) => {
-            tracing::warn!(error = %fault, "Journal has no reserve");
-            Ok(())
-        }
-        other => other,
-    }
+/// Writes a copy of this moment to a new file.
+fn copy(settings: &Settings, path: &Path) -> Result<(), JournalFault> {
+    let fault = |error: &dyn ToString| unusable(path, error.to_string());
+    let partial = place::begin_copy(path).map_err(|error| fault(&error))?;
+    let name = partial.to_str().ok_or_else(|| fault(&"its name is not UTF-8"))?;
+    let conn = settings.connect().map_err(|error| fault(&error))?;
+    conn.execute("VACUUM INTO ?", [name]).map_err(|error| fault(&error))?;
+    conn.close().map_err(|(_, error)| fault(&error))?;
+    place::finish_copy(&partial, path).map_err(|error| fault(&error))
 }
 
 /// Does work that may wait for the disk on a thread that may.

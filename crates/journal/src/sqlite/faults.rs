@@ -6,13 +6,9 @@
 
 use std::path::Path;
 
-use sqlx::Error;
+use rusqlite::{Error, ErrorCode};
 
 use crate::JournalFault;
-
-const SQLITE_CORRUPT: i64 = 11;
-const SQLITE_FULL: i64 = 13;
-const SQLITE_NOTADB: i64 = 26;
 
 enum Ailment {
     Damage,
@@ -21,16 +17,32 @@ enum Ailment {
 }
 
 fn ailment(error: &Error) -> Ailment {
-    if matches!(error, Error::ColumnDecode { .. } | Error::Decode(_)) {
-        // A text that is no UTF-8, a number that is a text.
-        return Ailment::Damage;
+    let code = error.sqlite_error_code();
+    if matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) || is_unreadable(error) {
+        Ailment::Damage
+    } else if matches!(code, Some(ErrorCode::DiskFull)) {
+        Ailment::NoRoom
+    } else {
+        Ailment::Other
     }
-    let code = error.as_database_error().and_then(|database| database.code());
-    // The low byte of an extended code is the primary one.
-    match code.and_then(|code| code.parse::<i64>().ok()).map(|code| code & 0xff) {
-        Some(SQLITE_CORRUPT | SQLITE_NOTADB) => Ailment::Damage,
-        Some(SQLITE_FULL) => Ailment::NoRoom,
-        _ => Ailment::Other,
+}
+
+/// Returns true for a text that is no UTF-8, a number that is a text.
+const fn is_unreadable(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::FromSqlConversionFailure(..)
+            | Error::InvalidColumnType(..)
+            | Error::IntegralValueOutOfRange(..)
+            | Error::Utf8Error(..)
+    )
+}
+
+/// Says what SQLite said, with the extended code, which tells which call of the system failed.
+fn said(error: &Error) -> String {
+    match error.sqlite_error() {
+        Some(code) => format!("{error} (SQLite code {})", code.extended_code),
+        None => error.to_string(),
     }
 }
 
@@ -45,34 +57,34 @@ pub(super) fn unusable(path: &Path, detail: impl ToString) -> JournalFault {
 /// Sorts an error met before the journal was open.
 pub(super) fn opening(path: &Path, error: &Error) -> JournalFault {
     match ailment(error) {
-        Ailment::Damage => damaged(path, error),
-        Ailment::NoRoom => JournalFault::Full { detail: error.to_string() },
-        Ailment::Other => unusable(path, error),
+        Ailment::Damage => damaged(path, said(error)),
+        Ailment::NoRoom => JournalFault::Full { detail: said(error) },
+        Ailment::Other => unusable(path, said(error)),
     }
 }
 
 /// Sorts an error met in a transaction before its COMMIT.
 pub(super) fn writing(path: &Path, error: &Error) -> JournalFault {
     match ailment(error) {
-        Ailment::Damage => damaged(path, error),
-        Ailment::NoRoom => JournalFault::Full { detail: error.to_string() },
-        Ailment::Other => JournalFault::NotWritten { detail: error.to_string() },
+        Ailment::Damage => damaged(path, said(error)),
+        Ailment::NoRoom => JournalFault::Full { detail: said(error) },
+        Ailment::Other => JournalFault::NotWritten { detail: said(error) },
     }
 }
 
 /// Sorts an error that came as the answer to COMMIT.
 pub(super) fn committing(path: &Path, error: &Error) -> JournalFault {
     match ailment(error) {
-        Ailment::Damage => damaged(path, error),
-        Ailment::NoRoom => JournalFault::Full { detail: error.to_string() },
-        Ailment::Other => JournalFault::Lost { detail: error.to_string() },
+        Ailment::Damage => damaged(path, said(error)),
+        Ailment::NoRoom => JournalFault::Full { detail: said(error) },
+        Ailment::Other => JournalFault::Lost { detail: said(error) },
     }
 }
 
 /// Sorts an error met while reading.
 pub(super) fn reading(path: &Path, error: &Error) -> JournalFault {
     match ailment(error) {
-        Ailment::Damage => damaged(path, error),
-        Ailment::NoRoom | Ailment::Other => JournalFault::Lost { detail: error.to_string() },
+        Ailment::Damage => damaged(path, said(error)),
+        Ailment::NoRoom | Ailment::Other => JournalFault::Lost { detail: said(error) },
     }
 }

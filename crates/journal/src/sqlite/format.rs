@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use sqlx::{Connection as _, SqliteConnection};
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use uuid::Uuid;
 
 use super::faults::{damaged, opening, unusable};
@@ -34,12 +34,11 @@ pub(super) enum Found {
 }
 
 /// Finds out what the file is, without changing it.
-pub(super) async fn examine(conn: &mut SqliteConnection, path: &Path) -> Result<Found, JournalFault> {
+pub(super) fn examine(conn: &Connection, path: &Path) -> Result<Found, JournalFault> {
     let sort = |error| opening(path, &error);
-    let application: i64 =
-        sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *conn).await.map_err(sort)?;
-    let tables: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut *conn).await.map_err(sort)?;
+    let number = |statement| conn.query_row(statement, [], |row| row.get::<_, i64>(0)).map_err(sort);
+    let application = number("PRAGMA application_id")?;
+    let tables = number("SELECT count(*) FROM sqlite_schema")?;
     if application != APPLICATION {
         return if application == 0 && tables == 0 {
             Ok(Found::Fresh)
@@ -47,9 +46,11 @@ pub(super) async fn examine(conn: &mut SqliteConnection, path: &Path) -> Result<
             Err(unusable(path, "it is an SQLite database, but no journal; name another folder"))
         };
     }
-    let row: Option<(i64, i64)> = sqlx::query_as("SELECT version, min_reader FROM format WHERE one = 1")
-        .fetch_optional(&mut *conn)
-        .await
+    let row: Option<(i64, i64)> = conn
+        .query_row("SELECT version, min_reader FROM format WHERE one = 1", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()
         .map_err(sort)?;
     let numbers =
         row.and_then(|(version, needed)| Some((u32::try_from(version).ok()?, u32::try_from(needed).ok()?)));
@@ -61,7 +62,7 @@ pub(super) async fn examine(conn: &mut SqliteConnection, path: &Path) -> Result<
 }
 
 /// Walks the file's trees, so that damage is found before anything is believed.
-pub(super) async fn check(conn: &mut SqliteConnection, path: &Path, bytes: u64) -> Result<(), JournalFault> {
+pub(super) fn check(conn: &Connection, path: &Path, bytes: u64) -> Result<(), JournalFault> {
     let whole = ["PRAGMA quick_check(1)"].as_slice();
     let lives = [
         "PRAGMA quick_check(head)",
@@ -72,10 +73,8 @@ pub(super) async fn check(conn: &mut SqliteConnection, path: &Path, bytes: u64) 
         "PRAGMA quick_check(report)",
     ];
     for statement in if bytes <= WHOLE_CHECK_BYTES { whole } else { lives.as_slice() } {
-        let found: String = sqlx::query_scalar(*statement)
-            .fetch_one(&mut *conn)
-            .await
-            .map_err(|error| opening(path, &error))?;
+        let found: String =
+            conn.query_row(statement, [], |row| row.get(0)).map_err(|error| opening(path, &error))?;
         if found != "ok" {
             return Err(damaged(path, found));
         }
@@ -85,11 +84,10 @@ pub(super) async fn check(conn: &mut SqliteConnection, path: &Path, bytes: u64) 
 
 /// Makes sure that the settings which durability hangs on were taken: a file system may refuse them
 /// silently.
-pub(super) async fn confirm_settings(conn: &mut SqliteConnection, path: &Path) -> Result<(), JournalFault> {
+pub(super) fn confirm_settings(conn: &Connection, path: &Path) -> Result<(), JournalFault> {
     let sort = |error| opening(path, &error);
-    let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *conn).await.map_err(sort)?;
-    let synchronous: i64 =
-        sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *conn).await.map_err(sort)?;
+    let mode: String = conn.query_row("PRAGMA journal_mode", [], |row| row.get(0)).map_err(sort)?;
+    let synchronous: i64 = conn.query_row("PRAGMA synchronous", [], |row| row.get(0)).map_err(sort)?;
     if mode != "wal" || synchronous != 2 {
         return Err(unusable(
             path,
@@ -103,34 +101,26 @@ pub(super) async fn confirm_settings(conn: &mut SqliteConnection, path: &Path) -
 }
 
 /// Runs the steps that lead from `version` to the newest one, each whole or not at all.
-pub(super) async fn bring_up(
-    conn: &mut SqliteConnection,
-    path: &Path,
-    version: u32,
-) -> Result<(), JournalFault> {
+pub(super) fn bring_up(conn: &mut Connection, path: &Path, version: u32) -> Result<(), JournalFault> {
     for (next, step) in STEPS {
-        if next <= version {
-            continue;
+        if next > version {
+            take_step(conn, next, step).map_err(|error| opening(path, &error))?;
+            tracing::info!(version = next, path = %path.display(), "Journal format brought up");
         }
-        let sort = |error| opening(path, &error);
-        let mut transaction = conn.begin_with("BEGIN IMMEDIATE").await.map_err(sort)?;
-        sqlx::raw_sql(step).execute(&mut *transaction).await.map_err(sort)?;
-        if next == 1 {
-            let incarnation = Uuid::new_v4().to_string();
-            sqlx::query("INSERT INTO head (one, incarnation, committed, sum) VALUES (1, ?, 0, ?)")
-                .bind(&incarnation)
-                .bind(sums::of_head(&incarnation, 0))
-                .execute(&mut *transaction)
-                .await
-                .map_err(sort)?;
-        }
-        sqlx::query("UPDATE format SET version = ? WHERE one = 1")
-            .bind(next)
-            .execute(&mut *transaction)
-            .await
-            .map_err(sort)?;
-        transaction.commit().await.map_err(sort)?;
-        tracing::info!(version = next, path = %path.display(), "Journal format brought up");
     }
     Ok(())
+}
+
+fn take_step(conn: &mut Connection, next: u32, step: &str) -> rusqlite::Result<()> {
+    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(step)?;
+    if next == 1 {
+        let incarnation = Uuid::new_v4().to_string();
+        transaction.execute(
+            "INSERT INTO head (one, incarnation, committed, sum) VALUES (1, ?, 0, ?)",
+            params![incarnation, sums::of_head(&incarnation, 0)],
+        )?;
+    }
+    transaction.execute("UPDATE format SET version = ? WHERE one = 1", [next])?;
+    transaction.commit()
 }

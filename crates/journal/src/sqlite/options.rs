@@ -3,12 +3,21 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::ConnectOptions as _;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use rusqlite::{Connection, OpenFlags};
 
 use super::writer::LOG_BYTES;
 
 const PAGE_BYTES: u64 = 4096;
+/// How many prepared statements a connection keeps: all that there are.
+const STATEMENTS: usize = 64;
+/// No memory map, nothing on disk but the journal, no trust in its schema.
+const EVERY: &str = "PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; \
+                     PRAGMA cell_size_check = ON; PRAGMA foreign_keys = ON;";
+const READING: &str = "PRAGMA query_only = ON;";
+/// What durability hangs on is confirmed after connecting.
+const WRITING: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; \
+                       PRAGMA checkpoint_fullfsync = ON; PRAGMA secure_delete = FAST; \
+                       PRAGMA wal_autocheckpoint = 1000;";
 
 /// Where the journal is and how patient it is.
 #[derive(Debug, Clone)]
@@ -40,40 +49,48 @@ impl SqliteOptions {
         }
     }
 
-    /// Settings of every connection: no memory map, nothing on disk but the journal, no trust in its schema.
-    pub(super) fn connect(&self, database: &Path) -> SqliteConnectOptions {
-        SqliteConnectOptions::new()
-            .filename(database)
-            .busy_timeout(self.busy)
-            .thread_name(|number| format!("journal-{number}"))
-            .row_buffer_size(256)
-            .disable_statement_logging()
-            .pragma("mmap_size", "0")
-            .pragma("temp_store", "MEMORY")
-            .pragma("trusted_schema", "OFF")
-            .pragma("cell_size_check", "ON")
+    /// Returns how to connect for a copy.
+    pub(super) fn copying(&self, database: &Path) -> Settings {
+        self.settings(database, "")
     }
 
-    /// Settings of a connection that cannot change the file.
-    pub(super) fn reading(&self, database: &Path) -> SqliteConnectOptions {
-        self.connect(database).pragma("query_only", "ON")
+    /// Returns how to connect without being able to change the file.
+    pub(super) fn reading(&self, database: &Path) -> Settings {
+        self.settings(database, READING)
     }
 
-    /// Settings of the one that writes; what durability hangs on is confirmed after connecting.
-    pub(super) fn writing(&self, database: &Path) -> SqliteConnectOptions {
-        let options = self
-            .connect(database)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .pragma("fullfsync", "ON")
-            .pragma("checkpoint_fullfsync", "ON")
-            .pragma("secure_delete", "FAST")
-            .pragma("wal_autocheckpoint", "1000")
-            .pragma("journal_size_limit", LOG_BYTES.to_string());
-        match self.most_bytes {
-            Some(bytes) => options.pragma("max_page_count", bytes.div_ceil(PAGE_BYTES).max(1).to_string()),
-            None => options,
+    /// Returns how the one that writes connects.
+    pub(super) fn writing(&self, database: &Path) -> Settings {
+        let mut own = format!("{WRITING} PRAGMA journal_size_limit = {LOG_BYTES};");
+        if let Some(bytes) = self.most_bytes {
+            let pages = bytes.div_ceil(PAGE_BYTES).max(1);
+            own.push_str(&format!(" PRAGMA max_page_count = {pages};"));
         }
+        self.settings(database, &own)
+    }
+
+    fn settings(&self, database: &Path, own: &str) -> Settings {
+        Settings { database: database.into(), busy: self.busy, pragmas: format!("{EVERY} {own}") }
+    }
+}
+
+/// How a connection is made.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) database: PathBuf,
+    busy: Duration,
+    pragmas: String,
+}
+
+impl Settings {
+    /// Connects to the file, which must be there.
+    pub(super) fn connect(&self) -> rusqlite::Result<Connection> {
+        // Each connection has one user at a time: SQLite's own lock around every call is not needed.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(&self.database, flags)?;
+        conn.busy_timeout(self.busy)?;
+        conn.set_prepared_statement_cache_capacity(STATEMENTS);
+        conn.execute_batch(&self.pragmas)?;
+        Ok(conn)
     }
 }

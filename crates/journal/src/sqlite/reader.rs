@@ -1,19 +1,21 @@
 //! Reading a journal back: every body against its sum, every chain for gaps.
 //!
 //! The reader has a connection of its own that cannot write, so that long reads and appends do not wait
-//! for each other.
+//! for each other. A whole read is done at once on a thread that may wait for the disk.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
-use futures_util::TryStreamExt as _;
 use model::durable::Table;
 use model::{Incarnation, IntegrationId, Position};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
-use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
-use tokio::sync::{Mutex, MutexGuard};
+use rusqlite::types::FromSql;
+use rusqlite::{Connection, OptionalExtension as _, params};
+use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
 
 use super::faults::{damaged, reading};
+use super::options::Settings;
 use super::sums;
 use crate::chains::Chains;
 use crate::{JournalFault, Loaded, Row, StoredReceipt, StoredReport};
@@ -32,57 +34,56 @@ const RECEIPT_HEADS: &str = "WITH RECURSIVE chain (integration) AS ( \
 /// The reading connection, made anew after it failed.
 #[derive(Debug)]
 pub(super) struct Reader {
-    path: PathBuf,
-    options: SqliteConnectOptions,
-    conn: Mutex<Option<SqliteConnection>>,
-}
-
-/// One read under way.
-struct Reading<'a> {
-    place: MutexGuard<'a, Option<SqliteConnection>>,
-    conn: SqliteConnection,
-    path: &'a Path,
-}
-
-impl Reading<'_> {
-    /// Ends the read and keeps the connection for the next.
-    async fn finish(mut self) -> Result<(), JournalFault> {
-        sqlx::query("COMMIT").execute(&mut self.conn).await.map_err(|error| reading(self.path, &error))?;
-        *self.place = Some(self.conn);
-        Ok(())
-    }
+    settings: Arc<Settings>,
+    conn: Arc<Mutex<Option<Connection>>>,
 }
 
 impl Reader {
-    pub(super) fn new(path: PathBuf, options: SqliteConnectOptions) -> Self {
-        Self { path, options, conn: Mutex::new(None) }
+    pub(super) fn new(settings: Settings) -> Self {
+        Self { settings: Arc::new(settings), conn: Arc::default() }
     }
 
-    /// Begins to read; all that is read until the end is of one moment.
-    async fn begin(&self) -> Result<Reading<'_>, JournalFault> {
-        let mut place = self.conn.lock().await;
-        // Taken out, so that a call which is dropped half-way or fails leaves no open transaction behind.
-        let mut conn = match place.take() {
-            Some(conn) => conn,
-            None => self.options.connect().await.map_err(|error| reading(&self.path, &error))?,
-        };
-        sqlx::query("BEGIN").execute(&mut conn).await.map_err(|error| reading(&self.path, &error))?;
-        Ok(Reading { place, conn, path: &self.path })
+    /// Reads; all that is read is of one moment. A read whose caller no longer waits comes to its end, and
+    /// the next one waits for it.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection, &Path) -> Result<T, JournalFault> + Send + 'static,
+    ) -> Result<T, JournalFault> {
+        let settings = Arc::clone(&self.settings);
+        let mut place = Arc::clone(&self.conn).lock_owned().await;
+        let read = spawn_blocking(move || {
+            let path = settings.database.as_path();
+            let sort = |error| reading(path, &error);
+            // Taken out, so that a read which fails leaves no open transaction behind.
+            let conn = match place.take() {
+                Some(conn) => conn,
+                None => settings.connect().map_err(sort)?,
+            };
+            run(&conn, "BEGIN").map_err(sort)?;
+            let found = work(&conn, path)?;
+            run(&conn, "COMMIT").map_err(sort)?;
+            *place = Some(conn);
+            Ok(found)
+        });
+        read.await.unwrap_or_else(|error| Err(JournalFault::Lost { detail: error.to_string() }))
     }
 
     pub(super) async fn load(&self) -> Result<Loaded, JournalFault> {
-        let path = &self.path;
-        let mut open = self.begin().await?;
-        let (incarnation, chains) = chains(&mut open.conn, path).await?;
-        let mut rows = vec![];
-        for table in Table::ALL {
-            let mut found = sqlx::query(all(table)).fetch(&mut open.conn);
-            while let Some(row) = found.try_next().await.map_err(|error| reading(path, &error))? {
-                rows.push(row_of(table, &row, path)?);
+        self.read(|conn, path| {
+            let sort = |error| reading(path, &error);
+            let (incarnation, chains) = chains(conn, path)?;
+            let mut rows = vec![];
+            for table in Table::ALL {
+                let mut statement = conn.prepare_cached(all(table)).map_err(sort)?;
+                let mut found = statement.query([]).map_err(sort)?;
+                while let Some(row) = found.next().map_err(sort)? {
+                    rows.push(row_of(table, row, path)?);
+                }
             }
-        }
-        open.finish().await?;
-        Ok(Loaded { incarnation, rows, last_report: chains.last_report, receipts: chains.receipt_count() })
+            let receipts = chains.receipt_count();
+            Ok(Loaded { incarnation, rows, last_report: chains.last_report, receipts })
+        })
+        .await
     }
 
     pub(super) async fn reports(
@@ -90,20 +91,7 @@ impl Reader {
         after: Position,
         limit: u32,
     ) -> Result<Vec<StoredReport>, JournalFault> {
-        let path = &self.path;
-        let mut open = self.begin().await?;
-        let mut reports: Vec<StoredReport> = vec![];
-        let mut found = sqlx::query(REPORTS).bind(stored(after.0)).bind(limit).fetch(&mut open.conn);
-        while let Some(row) = found.try_next().await.map_err(|error| reading(path, &error))? {
-            let report = report_of(&row, path)?;
-            if reports.last().is_some_and(|last| last.position.next() != report.position) {
-                return Err(damaged(path, format!("the report before {} is missing", report.position)));
-            }
-            reports.push(report);
-        }
-        drop(found);
-        open.finish().await?;
-        Ok(reports)
+        self.read(move |conn, path| reports(conn, path, after, limit)).await
     }
 
     pub(super) async fn receipts(
@@ -112,71 +100,99 @@ impl Reader {
         after: u64,
         limit: u32,
     ) -> Result<Vec<StoredReceipt>, JournalFault> {
-        let path = &self.path;
-        let mut open = self.begin().await?;
-        let mut receipts = vec![];
-        let mut last = after;
-        let query = sqlx::query(RECEIPTS).bind(integration.as_str()).bind(stored(after)).bind(limit);
-        let mut found = query.fetch(&mut open.conn);
-        while let Some(row) = found.try_next().await.map_err(|error| reading(path, &error))? {
-            let receipt = receipt_of(integration, &row, path)?;
-            let expected = last.saturating_add(1);
-            if receipt.number != expected {
-                return Err(damaged(path, format!("receipt {expected} of `{integration}` is missing")));
+        let integration = integration.clone();
+        self.read(move |conn, path| {
+            let sort = |error| reading(path, &error);
+            let mut receipts = vec![];
+            let mut last = after;
+            let mut statement = conn.prepare_cached(RECEIPTS).map_err(sort)?;
+            let mut found =
+                statement.query(params![integration.as_str(), stored(after), limit]).map_err(sort)?;
+            while let Some(row) = found.next().map_err(sort)? {
+                let receipt = receipt_of(&integration, row, path)?;
+                let expected = last.saturating_add(1);
+                if receipt.number != expected {
+                    return Err(damaged(path, format!("receipt {expected} of `{integration}` is missing")));
+                }
+                last = receipt.number;
+                receipts.push(receipt);
             }
-            last = receipt.number;
-            receipts.push(receipt);
-        }
-        drop(found);
-        open.finish().await?;
-        Ok(receipts)
+            Ok(receipts)
+        })
+        .await
     }
 
     /// Counts the rows of every table, and says where the chains stand.
     pub(super) async fn count(&self) -> Result<(BTreeMap<Table, u64>, Chains), JournalFault> {
-        let path = &self.path;
-        let mut open = self.begin().await?;
-        let mut counts = BTreeMap::new();
-        for table in Table::ALL {
-            let counted: Result<i64, _> = sqlx::query_scalar(count(table)).fetch_one(&mut open.conn).await;
-            counts.insert(table, counted.map_err(|error| reading(path, &error))?.unsigned_abs());
-        }
-        let (_, chains) = chains(&mut open.conn, path).await?;
-        open.finish().await?;
-        Ok((counts, chains))
+        self.read(|conn, path| {
+            let mut counts = BTreeMap::new();
+            for table in Table::ALL {
+                let counted = conn.query_row(count(table), [], |row| row.get::<_, i64>(0));
+                counts.insert(table, counted.map_err(|error| reading(path, &error))?.unsigned_abs());
+            }
+            Ok((counts, chains(conn, path)?.1))
+        })
+        .await
     }
 
     /// Ends the connection; a later read would make a new one.
     pub(super) async fn close(&self) -> Result<(), JournalFault> {
-        match self.conn.lock().await.take() {
-            Some(conn) => conn.close().await.map_err(|error| reading(&self.path, &error)),
+        let settings = Arc::clone(&self.settings);
+        let mut place = Arc::clone(&self.conn).lock_owned().await;
+        let closed = spawn_blocking(move || match place.take() {
+            Some(conn) => conn.close().map_err(|(_, error)| reading(&settings.database, &error)),
             None => Ok(()),
-        }
+        });
+        closed.await.unwrap_or_else(|error| Err(JournalFault::Lost { detail: error.to_string() }))
     }
 }
 
-/// Reads the incarnation and where the chains stand.
-pub(super) async fn chains(
-    conn: &mut SqliteConnection,
+/// Runs a statement that takes and returns nothing, and keeps it prepared.
+pub(super) fn run(conn: &Connection, statement: &'static str) -> rusqlite::Result<()> {
+    conn.prepare_cached(statement)?.execute([]).map(drop)
+}
+
+/// Reads a page of uncommitted reports, which has no gap.
+pub(super) fn reports(
+    conn: &Connection,
     path: &Path,
-) -> Result<(Incarnation, Chains), JournalFault> {
+    after: Position,
+    limit: u32,
+) -> Result<Vec<StoredReport>, JournalFault> {
     let sort = |error| reading(path, &error);
-    let head: Option<(String, i64, i64)> =
-        sqlx::query_as("SELECT incarnation, committed, sum FROM head WHERE one = 1")
-            .fetch_optional(&mut *conn)
-            .await
-            .map_err(sort)?;
+    let mut reports: Vec<StoredReport> = vec![];
+    let mut statement = conn.prepare_cached(REPORTS).map_err(sort)?;
+    let mut found = statement.query(params![stored(after.0), limit]).map_err(sort)?;
+    while let Some(row) = found.next().map_err(sort)? {
+        let report = report_of(row, path)?;
+        if reports.last().is_some_and(|last| last.position.next() != report.position) {
+            return Err(damaged(path, format!("the report before {} is missing", report.position)));
+        }
+        reports.push(report);
+    }
+    Ok(reports)
+}
+
+/// Reads the incarnation and where the chains stand.
+pub(super) fn chains(conn: &Connection, path: &Path) -> Result<(Incarnation, Chains), JournalFault> {
+    let sort = |error| reading(path, &error);
+    let head: Option<(String, i64, i64)> = conn
+        .query_row("SELECT incarnation, committed, sum FROM head WHERE one = 1", [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()
+        .map_err(sort)?;
     let (incarnation, committed, sum) = head.ok_or_else(|| damaged(path, "it has no head"))?;
     let committed = committed.unsigned_abs();
     let parsed: Option<Incarnation> = incarnation.parse().ok();
     let Some(parsed) = parsed.filter(|_| sum == sums::of_head(&incarnation, committed)) else {
         return Err(damaged(path, "its head does not match its sum"));
     };
-    let (count, first, last): (i64, Option<i64>, Option<i64>) =
-        sqlx::query_as("SELECT count(*), min(position), max(position) FROM report")
-            .fetch_one(&mut *conn)
-            .await
-            .map_err(sort)?;
+    let (count, first, last): (i64, Option<i64>, Option<i64>) = conn
+        .query_row("SELECT count(*), min(position), max(position) FROM report", [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .map_err(sort)?;
     let last_report = last.map_or(committed, i64::unsigned_abs);
     let first = first.map_or_else(|| committed.saturating_add(1), i64::unsigned_abs);
     let gapless = first == committed.saturating_add(1)
@@ -184,10 +200,11 @@ pub(super) async fn chains(
     if !gapless {
         return Err(damaged(path, "uncommitted reports are missing"));
     }
-    let heads: Vec<(String, i64)> =
-        sqlx::query_as(RECEIPT_HEADS).fetch_all(&mut *conn).await.map_err(sort)?;
     let mut receipts = BTreeMap::new();
-    for (integration, number) in heads {
+    let mut statement = conn.prepare_cached(RECEIPT_HEADS).map_err(sort)?;
+    let mut heads = statement.query([]).map_err(sort)?;
+    while let Some(row) = heads.next().map_err(sort)? {
+        let (integration, number): (String, i64) = (column(row, 0, path)?, column(row, 1, path)?);
         let integration = IntegrationId::parse(integration).map_err(|fault| damaged(path, fault))?;
         receipts.insert(integration, number.unsigned_abs());
     }
@@ -195,22 +212,24 @@ pub(super) async fn chains(
     Ok((parsed, chains))
 }
 
-fn row_of(table: Table, row: &SqliteRow, path: &Path) -> Result<Row, JournalFault> {
-    let sort = |error| reading(path, &error);
-    let key: String = row.try_get(0).map_err(sort)?;
-    let body: String = row.try_get(1).map_err(sort)?;
-    let sum: i64 = row.try_get(2).map_err(sort)?;
+fn column<T: FromSql>(row: &rusqlite::Row<'_>, number: usize, path: &Path) -> Result<T, JournalFault> {
+    row.get(number).map_err(|error| reading(path, &error))
+}
+
+fn row_of(table: Table, row: &rusqlite::Row<'_>, path: &Path) -> Result<Row, JournalFault> {
+    let key: String = column(row, 0, path)?;
+    let body: String = column(row, 1, path)?;
+    let sum: i64 = column(row, 2, path)?;
     if sum != sums::of_row(table, &key, &body) {
         return Err(damaged(path, format!("the {} row {key:?} does not match its sum", table.word())));
     }
     Ok(Row { table, key, body })
 }
 
-pub(super) fn report_of(row: &SqliteRow, path: &Path) -> Result<StoredReport, JournalFault> {
-    let sort = |error| reading(path, &error);
-    let position = Position(row.try_get::<i64, _>(0).map_err(sort)?.unsigned_abs());
-    let body: String = row.try_get(1).map_err(sort)?;
-    let sum: i64 = row.try_get(2).map_err(sort)?;
+fn report_of(row: &rusqlite::Row<'_>, path: &Path) -> Result<StoredReport, JournalFault> {
+    let position = Position(column::<i64>(row, 0, path)?.unsigned_abs());
+    let body: String = column(row, 1, path)?;
+    let sum: i64 = column(row, 2, path)?;
     if sum != sums::of_report(position, &body) {
         return Err(damaged(path, format!("report {position} does not match its sum")));
     }
@@ -219,13 +238,12 @@ pub(super) fn report_of(row: &SqliteRow, path: &Path) -> Result<StoredReport, Jo
 
 fn receipt_of(
     integration: &IntegrationId,
-    row: &SqliteRow,
+    row: &rusqlite::Row<'_>,
     path: &Path,
 ) -> Result<StoredReceipt, JournalFault> {
-    let sort = |error| reading(path, &error);
-    let number = row.try_get::<i64, _>(0).map_err(sort)?.unsigned_abs();
-    let body: String = row.try_get(1).map_err(sort)?;
-    let sum: i64 = row.try_get(2).map_err(sort)?;
+    let number = column::<i64>(row, 0, path)?.unsigned_abs();
+    let body: String = column(row, 1, path)?;
+    let sum: i64 = column(row, 2, path)?;
     if sum != sums::of_receipt(integration.as_str(), number, &body) {
         return Err(damaged(path, format!("receipt {number} of `{integration}` does not match its sum")));
     }

@@ -1,6 +1,7 @@
 //! The one that writes: takes what waits, puts it on disk with one sync, answers each caller.
 //!
-//! It owns the folder's lock and the writing connection. Batches are written in the order they came. A
+//! It has a thread of its own, on which a whole transaction is done: a statement is a call, not a walk to
+//! another thread and back. It owns the folder's lock and the writing connection. Batches are written in the order they came. A
 //! batch that breaks a chain is refused before anything is done; when a transaction fails, each of its
 //! batches is tried alone, so that one that does not fit does not fail its neighbours.
 
@@ -9,11 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use model::durable::{Batch, Write};
 use model::{BatchId, Durable, Incarnation};
-use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::{mpsc, oneshot};
 
+use super::options::Settings;
 use super::place::{Place, length};
-use super::session::{Broke, Session};
+use super::session::{Broke, Session, unwritten};
 use crate::JournalFault;
 
 /// How many orders may wait.
@@ -75,10 +76,10 @@ impl Losses {
     }
 }
 
-/// The state of the writing task.
+/// The state of the writing thread.
 #[derive(Debug)]
 pub(super) struct Writer {
-    options: SqliteConnectOptions,
+    settings: Settings,
     losses: Arc<Losses>,
     session: Option<Session>,
     damage: Option<JournalFault>,
@@ -90,22 +91,22 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) const fn new(
-        options: SqliteConnectOptions,
-        losses: Arc<Losses>,
-        session: Option<Session>,
-        place: Place,
-    ) -> Self {
-        Self { options, losses, session, damage: None, unsettled: false, empty_log_above: LOG_BYTES, place }
+    pub(super) fn new(settings: Settings, session: Option<Session>, place: Place) -> Self {
+        let (losses, empty_log_above) = (Arc::default(), LOG_BYTES);
+        Self { settings, losses, session, damage: None, unsettled: false, empty_log_above, place }
+    }
+
+    pub(super) const fn losses(&self) -> &Arc<Losses> {
+        &self.losses
     }
 
     /// Does what it is asked until it is closed or nobody can ask any more.
-    pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+    pub(super) fn run(mut self, mut orders: mpsc::Receiver<Order>) {
         let mut held = None;
         loop {
             let order = match held.take() {
                 Some(order) => order,
-                None => match orders.recv().await {
+                None => match orders.blocking_recv() {
                     Some(order) => order,
                     None => return,
                 },
@@ -114,19 +115,19 @@ impl Writer {
                 Order::Append(first) => {
                     let (group, other) = gather(first, &mut orders);
                     held = other;
-                    self.append(group).await;
-                    self.bound_log().await;
+                    self.append(group);
+                    self.bound_log();
                 }
                 Order::BeginIncarnation { new, reply } => {
-                    let begun = self.begin_incarnation(new).await;
+                    let begun = self.begin_incarnation(new);
                     answer(reply, begun);
                 }
                 Order::Barrier(reply) => {
-                    let settled = self.settled().await;
+                    let settled = self.settled();
                     answer(reply, settled);
                 }
                 Order::Close(reply) => {
-                    let closed = self.close().await;
+                    let closed = self.close();
                     refuse_rest(&mut orders);
                     answer(reply, closed);
                     return;
@@ -136,7 +137,7 @@ impl Writer {
     }
 
     /// Returns the connection, made anew if the last one failed.
-    async fn session(&mut self) -> Result<&mut Session, JournalFault> {
+    fn session(&mut self) -> Result<&mut Session, JournalFault> {
         if let Some(damage) = &self.damage {
             return Err(damage.clone());
         }
@@ -149,16 +150,16 @@ impl Writer {
         }
         let mut session = match self.session.take() {
             Some(session) => session,
-            None => match Session::open(&self.options, &self.place.paths.database).await {
+            None => match Session::open(&self.settings) {
                 Ok(session) => session,
-                Err(fault) => return Err(self.note(before(fault))),
+                Err(fault) => return Err(self.note(unwritten(fault))),
             },
         };
         if self.unsettled {
-            if let Err(broke) = session.settle().await {
+            if let Err(broke) = session.settle() {
                 self.session = Some(session);
-                self.end_session().await;
-                return Err(self.note(before(broke.fault())));
+                self.end_session();
+                return Err(self.note(unwritten(broke.fault())));
             }
             self.unsettled = false;
         }
@@ -166,11 +167,11 @@ impl Writer {
     }
 
     /// Makes sure that what can be read now is what will be read.
-    async fn settled(&mut self) -> Result<(), JournalFault> {
+    fn settled(&mut self) -> Result<(), JournalFault> {
         if !self.unsettled {
             return Ok(());
         }
-        match self.session().await {
+        match self.session() {
             Ok(_) => Ok(()),
             Err(JournalFault::NotWritten { detail } | JournalFault::Full { detail }) => {
                 Err(JournalFault::Lost { detail })
@@ -179,10 +180,10 @@ impl Writer {
         }
     }
 
-    async fn append(&mut self, mut group: Vec<Waiting>) {
+    fn append(&mut self, mut group: Vec<Waiting>) {
         // Whoever no longer waits has counted it as lost, which "absent" is a case of.
         group.retain(|waiting| !waiting.reply.is_closed());
-        let session = match self.session().await {
+        let session = match self.session() {
             Ok(session) => session,
             Err(fault) => return refuse(group, &fault),
         };
@@ -200,7 +201,7 @@ impl Writer {
             return;
         }
         let batches: Vec<&Batch> = fit.iter().map(|waiting| &waiting.batch).collect();
-        match session.write(&batches).await {
+        match session.write(&batches) {
             Ok(()) => {
                 for waiting in fit {
                     let durable = attest(waiting.batch.id);
@@ -210,24 +211,24 @@ impl Writer {
             Err(Broke::Within(fault) | Broke::AtCommit(fault @ JournalFault::Full { .. }))
                 if fit.len() > 1 && !matches!(fault, JournalFault::Damaged { .. }) =>
             {
-                self.end_session().await;
+                self.end_session();
                 for waiting in fit {
-                    Box::pin(self.append(vec![waiting])).await;
+                    self.append(vec![waiting]);
                 }
             }
             Err(broke) => {
-                self.end_session().await;
+                self.end_session();
                 let fault = self.note(broke.fault());
                 refuse(fit, &fault);
             }
         }
     }
 
-    async fn begin_incarnation(&mut self, new: Incarnation) -> Result<(), JournalFault> {
-        match self.session().await?.begin_incarnation(new).await {
+    fn begin_incarnation(&mut self, new: Incarnation) -> Result<(), JournalFault> {
+        match self.session()?.begin_incarnation(new) {
             Ok(()) => Ok(()),
             Err(broke) => {
-                self.end_session().await;
+                self.end_session();
                 Err(self.note(broke.fault()))
             }
         }
@@ -257,9 +258,9 @@ impl Writer {
     }
 
     /// Throws the connection away, which rolls back what it had open.
-    async fn end_session(&mut self) {
+    fn end_session(&mut self) {
         if let Some(session) = self.session.take()
-            && let Err(fault) = session.close().await
+            && let Err(fault) = session.close()
         {
             tracing::warn!(error = %fault, "Journal connection did not end well");
         }
@@ -267,13 +268,13 @@ impl Writer {
 
     /// Empties the log when it has grown beyond its bound: the usual checkpoint, which never waits, has
     /// then been kept from it by readers for long.
-    async fn bound_log(&mut self) {
+    fn bound_log(&mut self) {
         let bytes = length(&self.place.paths.log);
         if bytes <= self.empty_log_above {
             return;
         }
         let Some(session) = &mut self.session else { return };
-        match session.empty_log().await {
+        match session.empty_log() {
             Ok(true) => self.empty_log_above = LOG_BYTES,
             Ok(false) => {
                 // Tried again only after as much was added: each try may wait.
@@ -288,9 +289,9 @@ impl Writer {
     }
 
     /// Ends the connection and gives the lock back.
-    async fn close(self) -> Result<(), JournalFault> {
+    fn close(self) -> Result<(), JournalFault> {
         match self.session {
-            Some(session) => session.close().await,
+            Some(session) => session.close(),
             None => Ok(()),
         }
     }
@@ -319,11 +320,6 @@ fn size(batch: &Batch) -> usize {
         Write::Forget { .. } | Write::ReportsCommitted { .. } => 0,
     };
     batch.writes.iter().map(size).sum()
-}
-
-/// Sorts a fault met before a batch was begun: the batch was not written, whatever else was lost.
-fn before(fault: JournalFault) -> JournalFault {
-    if let JournalFault::Lost { detail } = fault { JournalFault::NotWritten { detail } } else { fault }
 }
 
 fn refuse(group: Vec<Waiting>, fault: &JournalFault) {

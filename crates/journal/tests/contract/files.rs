@@ -158,7 +158,7 @@ async fn what_was_changed_by_hand_is_damage() {
     for (name, statement) in table {
         let base = TempDir::new().unwrap();
         filled(base.path()).await;
-        meddle(base.path(), statement).await;
+        meddle(base.path(), statement);
         let found = read_all(base.path()).await;
         assert!(matches!(found, Err(JournalFault::Damaged { .. })), "{name}: {found:?}");
     }
@@ -171,6 +171,21 @@ async fn read_all(base: &Path) -> Result<(), JournalFault> {
     journal.reports(Position(10), 1000).await?;
     journal.receipts(&IntegrationId::parse("pg").unwrap(), 0, 1000).await?;
     journal.close().await
+}
+
+#[tokio::test]
+async fn a_read_that_finds_damage_does_not_hinder_the_next() {
+    let base = TempDir::new().unwrap();
+    filled(base.path()).await;
+    let journal = opened(&options(base.path())).await.unwrap();
+    journal.load().await.unwrap();
+    foreign(base.path()).execute_batch("UPDATE report SET body = '{}' WHERE position = 20").unwrap();
+    for _ in 0..3 {
+        let found = journal.reports(Position(10), 1000).await;
+        assert!(matches!(found, Err(JournalFault::Damaged { .. })), "{found:?}");
+        assert_eq!(journal.reports(Position(20), 5).await.unwrap().len(), 5, "what is whole is read");
+        journal.load().await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -187,7 +202,7 @@ async fn a_foreign_database_is_refused_and_left_as_it_was() {
     fs::remove_file(database(base.path())).unwrap();
     fs::write(database(base.path()), b"").unwrap();
     chmod(&database(base.path()), 0o600);
-    meddle(base.path(), "CREATE TABLE invoice (number INTEGER)").await;
+    meddle(base.path(), "CREATE TABLE invoice (number INTEGER)");
     let before = fs::read(database(base.path())).unwrap();
     let refused = opened(&options(base.path())).await.unwrap_err();
     assert!(
@@ -219,11 +234,9 @@ async fn people_may_look_inside_while_it_runs() {
     let base = TempDir::new().unwrap();
     let journal = opened(&options(base.path())).await.unwrap();
     journal.append(&batch(1, vec![put("a", "{\"state\":\"open\"}")])).await.unwrap();
-    let mut conn = foreign(base.path()).await;
-    let seen: String = sqlx::query_scalar("SELECT json_extract(body, '$.state') FROM account")
-        .fetch_one(&mut conn)
-        .await
-        .unwrap();
+    let conn = foreign(base.path());
+    let look = "SELECT json_extract(body, '$.state') FROM account";
+    let seen: String = conn.query_row(look, [], |row| row.get(0)).unwrap();
     assert_eq!(seen, "open");
     journal.append(&batch(2, vec![put("b", "{}")])).await.unwrap();
 }

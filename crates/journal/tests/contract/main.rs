@@ -10,8 +10,8 @@ mod room;
 mod waiting;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,8 +21,7 @@ use journal::sqlite::{Sqlite, SqliteOptions};
 use journal::{Journal, JournalFault};
 use model::durable::{Batch, Table, Write};
 use model::{BatchId, Incarnation, Position};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions as _, SqliteConnection};
+use rusqlite::Connection;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -66,13 +65,13 @@ struct SqliteWorld;
 struct SqliteStorage {
     folder: TempDir,
     /// Holds the file's write lock, as a hand that edits it would.
-    foreign: Option<SqliteConnection>,
+    foreign: Mutex<Option<Connection>>,
 }
 
 #[async_trait]
 impl JournalWorld for SqliteWorld {
     async fn fresh(&self) -> Box<dyn Storage> {
-        Box::new(SqliteStorage { folder: TempDir::new().unwrap(), foreign: None })
+        Box::new(SqliteStorage { folder: TempDir::new().unwrap(), foreign: Mutex::default() })
     }
 }
 
@@ -88,14 +87,13 @@ impl Storage for SqliteStorage {
     }
 
     async fn break_writes(&mut self) {
-        let mut foreign = foreign(self.folder.path()).await;
-        sqlx::query("BEGIN IMMEDIATE").execute(&mut foreign).await.unwrap();
-        self.foreign = Some(foreign);
+        let foreign = foreign(self.folder.path());
+        foreign.execute_batch("BEGIN IMMEDIATE").unwrap();
+        *self.foreign.get_mut().unwrap() = Some(foreign);
     }
 
     async fn mend(&mut self) {
-        let mut foreign = self.foreign.take().unwrap();
-        sqlx::query("ROLLBACK").execute(&mut foreign).await.unwrap();
+        self.foreign.get_mut().unwrap().take().unwrap().execute_batch("ROLLBACK").unwrap();
     }
 }
 
@@ -155,15 +153,15 @@ async fn once_free(options: &SqliteOptions, close_only: bool) -> Result<Sqlite, 
 }
 
 /// Connects to the file beside the journal, as a person with a tool would.
-async fn foreign(base: &Path) -> SqliteConnection {
-    SqliteConnectOptions::new().filename(database(base)).connect().await.unwrap()
+fn foreign(base: &Path) -> Connection {
+    Connection::open(database(base)).unwrap()
 }
 
-/// Changes a closed journal's file with one statement.
-async fn meddle(base: &Path, statement: &'static str) {
-    let mut conn = foreign(base).await;
-    sqlx::raw_sql(statement).execute(&mut conn).await.unwrap();
-    sqlx::Connection::close(conn).await.unwrap();
+/// Changes a closed journal's file.
+fn meddle(base: &Path, statement: &str) {
+    let conn = foreign(base);
+    conn.execute_batch(statement).unwrap();
+    conn.close().unwrap();
 }
 
 fn batch(id: u64, writes: Vec<Write>) -> Batch {

@@ -29,8 +29,8 @@ async fn no_answer_in_time_is_a_loss_until_the_journal_is_loaded() {
     let journal = opened(&slow(&base)).await.unwrap();
     journal.append(&batch(1, vec![put("a", "{}")])).await.unwrap();
 
-    let mut hand = foreign(base.path()).await;
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut hand).await.unwrap();
+    let hand = foreign(base.path());
+    hand.execute_batch("BEGIN IMMEDIATE").unwrap();
     let lost = journal.append(&batch(2, vec![put("b", "{}")])).await.unwrap_err();
     assert!(lost.is_lost(), "{lost}");
     let refused = journal.append(&batch(3, vec![put("c", "{}")])).await.unwrap_err();
@@ -39,7 +39,7 @@ async fn no_answer_in_time_is_a_loss_until_the_journal_is_loaded() {
     let unsure = journal.load().await.unwrap_err();
     assert!(unsure.is_lost(), "{unsure}");
 
-    sqlx::query("ROLLBACK").execute(&mut hand).await.unwrap();
+    hand.execute_batch("ROLLBACK").unwrap();
     let refused = journal.append(&batch(4, vec![put("d", "{}")])).await.unwrap_err();
     assert!(refused.is_lost(), "an append went on without a load: {refused}");
     let found = keys(&journal).await;
@@ -68,8 +68,8 @@ async fn a_call_that_is_dropped_half_way_is_a_loss() {
 async fn what_finds_no_place_in_the_queue_is_surely_absent() {
     let base = TempDir::new().unwrap();
     let journal = Arc::new(opened(&slow(&base)).await.unwrap());
-    let mut hand = foreign(base.path()).await;
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut hand).await.unwrap();
+    let hand = foreign(base.path());
+    hand.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut calls = JoinSet::new();
     for id in 1..=900_u64 {
         let journal = Arc::clone(&journal);
@@ -84,7 +84,7 @@ async fn what_finds_no_place_in_the_queue_is_surely_absent() {
         }
     }
     assert!(absent.len() > 100, "the queue has no bound: only {} were refused", absent.len());
-    sqlx::query("ROLLBACK").execute(&mut hand).await.unwrap();
+    hand.execute_batch("ROLLBACK").unwrap();
     let there = keys(journal.as_ref()).await;
     assert!(absent.iter().all(|id| !there.contains(id)), "a refused batch is there");
 }
