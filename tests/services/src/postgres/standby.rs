@@ -59,7 +59,8 @@ impl Postgres {
     /// Waits until this standby has all that its primary has written so far.
     pub fn catch_up(&self, primary: &Self) -> anyhow::Result<()> {
         // A server without fsync answers a COMMIT before its record is out; one that waits pushes all before it out.
-        primary.psql("postgres", "SET synchronous_commit = on; SELECT pg_logical_emit_message(true, '', '')")?;
+        primary
+            .psql("postgres", "SET synchronous_commit = on; SELECT pg_logical_emit_message(true, '', '')")?;
         let written = primary.psql("postgres", "SELECT pg_current_wal_flush_lsn()")?;
         let reached = format!("SELECT pg_last_wal_replay_lsn() >= '{}'::pg_lsn", written.trim());
         wait_until("the standby has caught up", CAUGHT_UP, || {
