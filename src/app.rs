@@ -262,7 +262,7 @@ fn readiness_of(shown: &Published, link: &admin::Link) -> Readiness {
         None => Part::Good,
         Some(fault) => Part::Bad {
             reason: format!(
-                "the integrations' configurations cannot be saved there ({fault}): mend its volume"
+                "the integrations' configurations cannot be read or saved there ({fault}): mend its volume"
             ),
         },
     };

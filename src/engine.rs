@@ -130,7 +130,8 @@ impl Engine {
         parts: Parts,
         messages: mpsc::Receiver<Message>,
     ) -> Result<(Self, watch::Receiver<Published>), EngineFault> {
-        let (book, incarnation, committed) = load(&parts).await?;
+        let (saved, identity_fault) = remembered(&parts).await;
+        let (book, incarnation, committed) = load(&parts, &saved).await?;
         let (shown, published) = watch::channel(showing::first(&book, incarnation));
         let told = Told::of(&book);
         let performer = Arc::new(Performer::new(Arc::clone(&parts.targets)));
@@ -147,8 +148,8 @@ impl Engine {
             shown,
             journal_works: true,
             lapses: 0,
-            identity_fault: None,
-            saved: BTreeMap::new(),
+            identity_fault,
+            saved,
             due: BTreeMap::new(),
             probes: 0,
             signature: 0,
@@ -372,7 +373,22 @@ fn reading_of(order: &Order) -> Option<(IntegrationId, Reading)> {
     }
 }
 
-async fn load(parts: &Parts) -> Result<(Book, Incarnation, Position), EngineFault> {
+/// Reads the integrations that are kept apart from the journal. One that cannot be read is told of, and made anew.
+async fn remembered(parts: &Parts) -> (BTreeMap<IntegrationId, Integration>, Option<String>) {
+    let identity = Arc::clone(&parts.identity);
+    let fault = match tokio::task::spawn_blocking(move || identity.snapshot()).await {
+        Ok(Ok(saved)) => return (saved, None),
+        Ok(Err(fault)) => crate::exit::chain(&fault),
+        Err(fault) => fault.to_string(),
+    };
+    tracing::error!(fault, "The integrations that the identity remembers could not be read");
+    (BTreeMap::new(), Some(fault))
+}
+
+async fn load(
+    parts: &Parts,
+    remembered: &BTreeMap<IntegrationId, Integration>,
+) -> Result<(Book, Incarnation, Position), EngineFault> {
     let loaded = parts.journal.load().await?;
     let waiting = parts.journal.reports(Position(0), 1).await?;
     let committed = waiting.first().map_or(loaded.last_report, |first| Position(first.position.0 - 1));
@@ -380,7 +396,7 @@ async fn load(parts: &Parts) -> Result<(Book, Incarnation, Position), EngineFaul
     let reading = parts.clock.read();
     // Tickets of one life must not be those of another.
     let first_ticket = u64::from_be_bytes(Uuid::new_v4().into_bytes()[..8].try_into().unwrap_or_default());
-    let book = Book::restore(
+    let mut book = Book::restore(
         parts.connector.clone(),
         Box::new(parts.office.clone()),
         rows,
@@ -388,5 +404,13 @@ async fn load(parts: &Parts) -> Result<(Book, Incarnation, Position), EngineFaul
         first_ticket,
         reading,
     )?;
+    let unheard_of = remembered.keys().filter(|id| book.integration(id).is_none()).count();
+    if unheard_of > 0 {
+        tracing::warn!(
+            integrations = unheard_of,
+            "The identity remembers integrations that the journal has never heard of: accounts there that carry our mark are closed by their marks' deadlines"
+        );
+    }
+    book.handle(Input::Remembered(remembered.values().cloned().collect()), reading);
     Ok((book, loaded.incarnation, committed))
 }

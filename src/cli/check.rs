@@ -9,33 +9,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args as Arguments;
-use driver::{Caller, CheckReport, Grade};
+use driver::{CheckReport, Grade};
 use journal::Journal as _;
 use journal::identity::{Identity, IdentityStore};
-use model::{Failure, InstanceId, Integration, IntegrationId};
+use model::{Failure, Integration, IntegrationId};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use secrets::cache::Cache;
 use secrets::file::FileStore;
 use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use uuid::Uuid;
 
 use super::fault::Fault;
 use super::print::Lines;
 use super::progress::Progress;
-use super::shared::{block_on, identity, with_journal};
+use super::shared::{AT_ONCE, block_on, identity, targets, with_journal};
 use super::{Context, Ended};
-use crate::clock::SystemClock;
 use crate::config::{Config, token};
-use crate::engine::targets::{Shop, Targets};
+use crate::engine::targets::Targets;
 use crate::exit::{self, Exit};
 use crate::socket::examine;
-use crate::stores;
-
-/// So many targets are asked at a time.
-const AT_ONCE: usize = 8;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -204,20 +197,7 @@ async fn visits(
     identity: Identity,
 ) -> Result<Vec<Visit>, Fault> {
     let known = wanted(args, store.snapshot()?)?;
-    let stores = stores::open(&config.secrets, context.environment.clone())?;
-    let targets = Arc::new(Targets::new(Shop {
-        connector: config.connector.clone(),
-        clock: Arc::new(SystemClock),
-        identity: Arc::new(store),
-        marks: Arc::new(identity.marks),
-        sealing: Arc::new(identity.sealing),
-        secrets: Arc::new(Cache::new(stores, config.secrets.keep)),
-        bindings: config.secrets.bindings,
-        caller: Caller { instance: InstanceId::from_uuid(Uuid::new_v4()), epoch: 0 },
-        connect_deadline: config.engine.call_deadline,
-        call_deadline: config.engine.call_deadline,
-        listing_deadline: config.engine.listing_deadline,
-    }));
+    let targets = targets(context, config, store, identity)?;
     let visits = each(known, &targets, config, context).await;
     targets.close().await;
     Ok(visits)

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use journal::JournalFault;
 use journal::identity::{IdentityFault, PinFault};
 use model::ConnectorId;
+use rules::book::RestoreFault;
 use seal::receipt::{LineFault, ReceiptFault, SignFault};
 use secrets::file::DirectoryFault;
 
@@ -58,6 +59,8 @@ pub(super) enum Fault {
     Running { way_out: &'static str },
     #[error("the journal's row {key} cannot be read ({detail}): run the build that wrote it")]
     Row { key: String, detail: String },
+    #[error(transparent)]
+    Restore(#[from] RestoreFault),
     #[error("the journal has no {what}")]
     NoSuchRow { what: String },
     #[error(transparent)]
@@ -126,7 +129,7 @@ impl Fault {
             | Self::Secrets(_)
             | Self::Socket(_) => Exit::Config,
             Self::Identity(_) | Self::OtherConnector { .. } | Self::Pins(_) => Exit::Identity,
-            Self::Journal(_) | Self::Running { .. } | Self::Row { .. } => Exit::Journal,
+            Self::Journal(_) | Self::Running { .. } | Self::Row { .. } | Self::Restore(_) => Exit::Journal,
             Self::Receipt(_) | Self::Line { .. } => Exit::NotVerified,
             Self::Usage(_) => Exit::Usage,
             Self::Ask(_) => Exit::NotReady,

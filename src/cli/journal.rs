@@ -2,6 +2,8 @@
 //!
 //! Reading is done beside a running agent. Only `reset-clock` writes, and needs the agent stopped.
 
+mod rebuild;
+
 use std::path::PathBuf;
 
 use clap::{Args as Arguments, Subcommand, ValueEnum};
@@ -31,6 +33,7 @@ Examples:
   tidegate journal show account
   tidegate journal show integration orders-db --json
   tidegate journal backup /backup/journal-2026-01-31.db
+  tidegate journal rebuild --dry-run
 
 All but reset-clock may be run while the agent runs.";
 
@@ -50,6 +53,15 @@ enum What {
     Show { table: Rows, key: Option<String> },
     /// Write a copy of it to a new file
     Backup { file: PathBuf },
+    /// Show what an agent without its journal takes on: accounts that carry our mark
+    ///
+    /// The agent does it by itself at its start, from the integrations that its identity remembers, with or without
+    /// a control plane. Nothing is changed by looking.
+    Rebuild {
+        /// Only show it
+        #[arg(long, required = true)]
+        dry_run: bool,
+    },
     /// State that the machine's clock is right, after it had jumped into the future
     ///
     /// Deadlines that were crossed meanwhile are then judged by the clock again. Without --yes it only says what
@@ -86,6 +98,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Ended {
             What::List => list(context, &config).await,
             What::Show { table, key } => show(context, &config, table.table(), key.as_deref()).await,
             What::Backup { file } => backup(context, &config, file.clone()).await,
+            What::Rebuild { dry_run: _ } => rebuild::run(context, &config).await,
             What::ResetClock { yes } => reset_clock(context, &config, *yes).await,
         }
     })

@@ -3,18 +3,29 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use driver::Caller;
 use journal::identity::{Identity, IdentityStore};
 use journal::sqlite::{Sqlite, SqliteOptions};
 use journal::{Journal as _, JournalFault};
+use model::InstanceId;
+use secrets::cache::Cache;
+use uuid::Uuid;
 
 use super::fault::{Fault, Faults};
 use super::{CONFIG_FILE, Context};
+use crate::clock::SystemClock;
 use crate::config::{Config, Sources, file, settings};
+use crate::engine::targets::{Shop, Targets};
 use crate::exit::chain;
 use crate::reload::{Reading, RereadFault};
 use crate::socket::ask::ask;
 use crate::socket::words::{Answer, Question};
+use crate::stores;
+
+/// So many targets are asked at a time.
+pub(super) const AT_ONCE: usize = 8;
 
 /// Where a command reads its configuration from.
 #[derive(Debug, Clone)]
@@ -106,6 +117,32 @@ pub(super) fn identity(config: &Config) -> Result<(IdentityStore, Identity), Fau
         });
     }
     Ok((store, identity))
+}
+
+/// Makes what connects to targets as the agent would, for a command that looks at them.
+///
+/// # Errors
+/// When a secret store cannot be used.
+pub(super) fn targets(
+    context: &Context,
+    config: &Config,
+    store: IdentityStore,
+    identity: Identity,
+) -> Result<Arc<Targets>, Fault> {
+    let stores = stores::open(&config.secrets, context.environment.clone())?;
+    Ok(Arc::new(Targets::new(Shop {
+        connector: config.connector.clone(),
+        clock: Arc::new(SystemClock),
+        identity: Arc::new(store),
+        marks: Arc::new(identity.marks),
+        sealing: Arc::new(identity.sealing),
+        secrets: Arc::new(Cache::new(stores, config.secrets.keep)),
+        bindings: config.secrets.bindings,
+        caller: Caller { instance: InstanceId::from_uuid(Uuid::new_v4()), epoch: 0 },
+        connect_deadline: config.engine.call_deadline,
+        call_deadline: config.engine.call_deadline,
+        listing_deadline: config.engine.listing_deadline,
+    })))
 }
 
 /// Opens the journal without ever writing to it, for as long as `work` takes; beside the agent when one runs. `None`

@@ -28,7 +28,7 @@ impl Engine {
     }
 
     pub(super) async fn reload(&mut self) -> Result<(), EngineFault> {
-        (self.book, self.incarnation, self.committed) = load(&self.parts).await?;
+        (self.book, self.incarnation, self.committed) = load(&self.parts, &self.saved).await?;
         self.journal_works = true;
         self.lapses += 1;
         Ok(())

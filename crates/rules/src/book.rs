@@ -163,6 +163,9 @@ pub enum Input {
     JournalIsCurrent,
     /// The journal turned out to be an old copy.
     JournalIsOld,
+    /// The integrations that the identity remembers. Those that this journal has never heard of are taken on:
+    /// what our marks say there is closed, with or without a control plane.
+    Remembered(Vec<Integration>),
     /// An operator ends accesses on the spot.
     BreakGlass {
         which: Which,
@@ -238,6 +241,7 @@ impl Book {
                 }
             }
             Input::JournalIsOld => self.reconcile(now),
+            Input::Remembered(integrations) => self.take_remembered(integrations, now),
             Input::BreakGlass { which, note } => self.break_glass(&which, &note, now),
             Input::PausedHere { integration, paused } => self.pause_here(integration, paused, now),
             Input::CloseOnly(reason) => {

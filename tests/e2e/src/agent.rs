@@ -214,6 +214,26 @@ impl Agent {
         self.folder.join("journal")
     }
 
+    /// Makes a new identity where the old one was lost, by a configuration that is thrown away.
+    pub async fn new_identity(&self, connector: &str, state: &str, config: &str) -> anyhow::Result<()> {
+        let mut init = Command::new(&self.program);
+        init.args(["init", "--connector", connector, "--url", "https://localhost:1", "--state", state]);
+        init.args(["--config", config]).env_clear();
+        command::run(init, "", A_COMMAND).await?.ok().context("make a new identity")?;
+        if self.without_rights {
+            process::hand_over(&self.folder)?;
+        }
+        Ok(())
+    }
+
+    /// Loses its journal, which nobody uses, as a volume that is gone would.
+    pub fn lose_journal(&self) -> anyhow::Result<()> {
+        if self.process.is_some() {
+            bail!("this agent runs, and has its journal open");
+        }
+        std::fs::remove_dir_all(self.journal()).context("lose the journal")
+    }
+
     /// Its keys' folder.
     pub fn identity(&self) -> PathBuf {
         self.folder.join("identity")

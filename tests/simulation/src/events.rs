@@ -101,13 +101,13 @@ impl World {
             H::JournalRestored => {
                 if let Some(copy) = self.journal_copy.take() {
                     self.crash();
-                    self.restored = true;
                     self.checks.active.clear();
                     self.checks.shut.clear();
                     self.checks.released.clear();
                     self.checks.begun.clear();
-                    self.journal =
-                        if self.rng.chance(250) { Memory::new(incarnation(&mut self.rng)) } else { copy };
+                    let lost = self.rng.chance(250);
+                    self.restored |= !lost;
+                    self.journal = if lost { Memory::new(incarnation(&mut self.rng)) } else { copy };
                     return self.start_agent();
                 }
             }

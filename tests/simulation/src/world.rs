@@ -82,6 +82,8 @@ pub(crate) struct World {
     pub(crate) plane_copy: Option<Plane>,
     pub(crate) journal: Memory,
     pub(crate) journal_copy: Option<Memory>,
+    /// The integrations as the identity has them, which no loss of the journal touches.
+    identity: BTreeMap<IntegrationId, Integration>,
     /// What a lying disk would still have after a crash.
     lied: Option<Memory>,
     pub(crate) agent: Option<Agent>,
@@ -137,6 +139,7 @@ impl World {
             plane_copy: None,
             journal: Memory::new(incarnation(&mut rng)),
             journal_copy: None,
+            identity: BTreeMap::new(),
             lied: None,
             agent: None,
             life: 0,
@@ -297,7 +300,7 @@ impl World {
         let loaded = self.journal.load_now().map_err(|fault| fault.to_string())?;
         let rows = loaded.rows.iter().map(|row| (row.table, row.key.as_str(), row.body.as_str()));
         let connector = model::ConnectorId::parse("sim").map_err(|fault| fault.to_string())?;
-        let book = Book::restore(
+        let mut book = Book::restore(
             connector,
             Box::new(Desk),
             rows,
@@ -307,9 +310,11 @@ impl World {
         )
         .map_err(|fault| fault.to_string())?;
         self.tell(|| "the agent starts".into());
+        book.handle(Input::Remembered(self.identity.values().cloned().collect()), self.reading());
         self.agent = Some(Agent { book, life: self.life, renewed: false });
         // Every target is surveyed a while after a start.
         self.at(self.now + 30_000, Event::Surveys);
+        self.drain()?;
         self.connect()
     }
 
@@ -349,6 +354,8 @@ impl World {
         }
         self.sync_reports()?;
         let Some(agent) = self.agent.as_ref() else { return Ok(()) };
+        let live = agent.book.integrations().filter(|found| !found.retired);
+        self.identity = live.map(|found| (found.integration.id.clone(), found.integration.clone())).collect();
         if self.fault == Some(Fault::NoWakeUp) {
             return Ok(());
         }

@@ -153,6 +153,12 @@ pub(super) const STAGES: &[Stage] = &[
         &[Step::Programs, Step::Tests(&["-p", "e2e", "story"])],
     ),
     suite(
+        "lost_journal",
+        "the journal is lost, and marks and identity say what is to be closed",
+        POSTGRES,
+        &[Step::Programs, Step::Tests(&["-p", "e2e", "lost_journal"])],
+    ),
+    suite(
         "secrecy",
         "no clear secret anywhere",
         POSTGRES,

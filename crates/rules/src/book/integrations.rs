@@ -138,6 +138,16 @@ impl Book {
         Ok(())
     }
 
+    /// Takes on what this journal has never heard of. What it knows, and may have retired since, it knows better.
+    pub(super) fn take_remembered(&mut self, integrations: Vec<Integration>, now: Timestamp) {
+        for integration in integrations {
+            if !self.integrations.contains_key(&integration.id) {
+                // An integration that is not known is never refused.
+                drop(self.put(integration, now));
+            }
+        }
+    }
+
     /// What was closed before its policies were known here is held to them all the same.
     fn hold_to_policy(&mut self, integration: &IntegrationId) {
         let policy = self.policy_of(integration);

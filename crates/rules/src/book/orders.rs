@@ -173,7 +173,8 @@ impl Book {
         if let Some(account) = self.by_access.get(&id).copied() {
             return self.change_access(account, order, ordered, now);
         }
-        if order.until <= now {
+        // A lost memory may have begun it in time: what is not surely unbegun is closed, and its end is seen.
+        if order.until <= now && self.is_sure(&order.integration) {
             return self.refuse_access(&order, Code::TOO_LATE, "the deadline has passed", now);
         }
         let Some(integration) = self.integrations.get(&order.integration).filter(|found| !found.retired)

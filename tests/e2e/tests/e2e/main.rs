@@ -1,5 +1,6 @@
 //! The real programs together, from the request to the receipt.
 
+mod lost_journal;
 mod recorded;
 #[cfg(target_os = "linux")]
 mod remains;

@@ -85,6 +85,14 @@ impl Bench {
         bench
     }
 
+    /// An empty journal, and nobody who says anything.
+    pub(crate) fn without_control_plane() -> Self {
+        let journal = Memory::new(Incarnation::from_uuid(Uuid::from_u128(2)));
+        let ownership = Ownership::Owned;
+        let book = restored(&journal, ownership, START);
+        Self { book, journal, secs: START, wall_off: 0, position: 0, reports: vec![], ownership }
+    }
+
     pub(crate) fn reading(&self) -> Reading {
         Reading {
             wall: Timestamp::from_secs(self.secs + self.wall_off),

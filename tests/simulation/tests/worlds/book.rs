@@ -300,6 +300,38 @@ fn an_unremembered_account_is_held_to_each_deadline_of_its_mark() {
 }
 
 #[test]
+fn without_journal_and_control_plane_marks_close_what_the_identity_remembers() {
+    let known = overlap();
+    let record = known.book.account(account("ann")).unwrap().clone();
+    let remembered =
+        |bench: &Bench| bench.book.integrations().map(|found| found.integration.clone()).collect();
+    let integrations: Vec<Integration> = remembered(&known);
+    let draft = record.mark_draft(&ConnectorId::parse("bench").unwrap(), known.book.now());
+    let found = marked(present(&record.account, Login::Open, &record.held), draft);
+
+    let mut lost = Bench::without_control_plane();
+    assert!(lost.input(Input::Remembered(integrations.clone())).is_empty());
+    assert_eq!(remembered(&lost), integrations, "its targets are known again");
+    let sightings = vec![Sighting { found }];
+    let held = lost.input(Input::Surveyed { integration: target(), sightings, complete: true });
+    assert!(held.is_empty(), "until its deadlines: {held:?}");
+    let shrinking = lost.pass(30 * 60);
+    assert_eq!(shrinking[0].act.word(), "converge", "the earlier deadline");
+    lost.well(shrinking);
+    let closing = lost.pass(30 * 60);
+    assert_eq!(closing[0].act.word(), "close", "the later one");
+    lost.well(closing);
+    assert!(lost.book.account(account("ann")).is_none_or(|record| record.accesses.is_empty()));
+
+    // What the journal has retired, it knows better than an identity that was not written in time.
+    let mut retired = bench();
+    retired.order(Order::RetireIntegration { integration: target() });
+    let before: Vec<_> = retired.book.integrations().cloned().collect();
+    retired.input(Input::Remembered(integrations));
+    assert_eq!(retired.book.integrations().cloned().collect::<Vec<_>>(), before);
+}
+
+#[test]
 fn an_unremembered_account_that_has_ended_is_not_held_by_the_same_mark_again() {
     let known = overlap();
     let record = known.book.account(account("ann")).unwrap().clone();
