@@ -12,23 +12,26 @@ use crate::{Chain, JournalFault, LARGEST_BODY, LONGEST_KEY};
 
 /// The last number of every chain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Chains {
-    pub(crate) last_report: Position,
-    pub(crate) committed: Position,
-    pub(crate) receipts: BTreeMap<IntegrationId, u64>,
+pub struct Chains {
+    pub last_report: Position,
+    pub committed: Position,
+    pub receipts: BTreeMap<IntegrationId, u64>,
 }
 
 /// Where the chains stand after one batch.
 #[derive(Debug)]
-pub(crate) struct Advance {
+pub struct Advance {
     last_report: Position,
     committed: Position,
     receipts: Vec<(IntegrationId, u64)>,
 }
 
 impl Chains {
-    /// Returns where the chains stand after the batch, or why it cannot be kept.
-    pub(crate) fn check(&self, batch: &Batch) -> Result<Advance, JournalFault> {
+    /// Returns where the chains stand after the batch.
+    ///
+    /// # Errors
+    /// Why it cannot be kept.
+    pub fn check(&self, batch: &Batch) -> Result<Advance, JournalFault> {
         let mut after =
             Advance { last_report: self.last_report, committed: self.committed, receipts: vec![] };
         for write in &batch.writes {
@@ -66,14 +69,14 @@ impl Chains {
     }
 
     /// Takes the batch that was checked as written.
-    pub(crate) fn advance(&mut self, after: Advance) {
+    pub fn advance(&mut self, after: Advance) {
         self.last_report = after.last_report;
         self.committed = after.committed;
         self.receipts.extend(after.receipts);
     }
 
     /// Returns where the chains stand when uncommitted reports are numbered from 1 again.
-    pub(crate) fn renumbered(&self) -> Self {
+    pub fn renumbered(&self) -> Self {
         Self {
             last_report: Position(self.uncommitted()),
             committed: Position(0),
@@ -82,12 +85,12 @@ impl Chains {
     }
 
     /// Returns how many reports are not committed yet.
-    pub(crate) const fn uncommitted(&self) -> u64 {
+    pub const fn uncommitted(&self) -> u64 {
         self.last_report.0.saturating_sub(self.committed.0)
     }
 
     /// Returns how many receipts there are: each chain begins at 1 and has no gap.
-    pub(crate) fn receipt_count(&self) -> u64 {
+    pub fn receipt_count(&self) -> u64 {
         self.receipts.values().sum()
     }
 

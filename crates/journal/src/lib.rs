@@ -1,7 +1,8 @@
 //! The journal: the agent's durable memory, and the only maker of [`Durable`].
 //!
 //! A port with several implementations under one contract suite ([`contract`]): [`memory`] for tests and
-//! simulations, [`sqlite`] as the embedded default. The journal does not know what its rows mean; the
+//! simulations, [`sqlite`] as the embedded default; one on PostgreSQL, which several agents share by a
+//! [`lease`], has a package of its own. The journal does not know what its rows mean; the
 //! rules do. No clear-text secret ever comes here.
 //!
 //! What it promises: a batch is on disk whole or not at all; a [`Durable`] is given only after it is; what
@@ -13,11 +14,14 @@
 //!
 //! What it leaves to others: what rows mean, who retries, when the reserve is given up.
 
-mod chains;
+pub mod chains;
 pub mod contract;
 pub mod identity;
+pub mod lease;
 pub mod memory;
+pub mod queue;
 pub mod sqlite;
+pub mod sums;
 
 use std::fmt;
 
@@ -130,6 +134,12 @@ pub enum JournalFault {
     /// The path cannot be used at all.
     #[error("cannot open the journal `{path}`: {detail}")]
     Unusable { path: String, detail: String },
+    /// Surely not written: another instance holds the lease since. Nothing of this process is ever written
+    /// again: end it, so that it begins anew as a standby.
+    #[error(
+        "another instance took over: the journal is at epoch {held}, this instance is of epoch {ours}; start it anew as a standby"
+    )]
+    Superseded { held: u64, ours: u64 },
     /// It was closed by this process: open it again.
     #[error("the journal is closed: open it again before it is used")]
     Closed,
@@ -194,7 +204,7 @@ pub trait Journal: Send + Sync {
 }
 
 /// Returns the refusal of a new life under the old name, in which two logs would bear the same numbers.
-fn same_incarnation(new: Incarnation) -> JournalFault {
+pub fn same_incarnation(new: Incarnation) -> JournalFault {
     JournalFault::Unfit {
         what: format!("the incarnation {new}"),
         reason: "it is the present one, and a new life needs a new one".into(),

@@ -13,30 +13,25 @@ mod options;
 mod place;
 mod reader;
 mod session;
-mod sums;
 mod writer;
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use model::durable::{Batch, Table};
 use model::{Durable, Incarnation, IntegrationId, Position};
-use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
+use crate::queue::{Desk, Order, Waiting, within};
 use crate::{Journal, JournalFault, Loaded, StoredReceipt, StoredReport};
 use faults::unusable;
 use opening::{Prepared, Use, prepared};
 use options::Settings;
 use place::Paths;
 use reader::Reader;
-use writer::{Losses, Order, QUEUE, Waiting};
 
 pub use options::SqliteOptions;
 
@@ -58,11 +53,8 @@ pub struct Statistics {
 pub struct Sqlite {
     options: SqliteOptions,
     paths: Paths,
-    losses: Arc<Losses>,
-    refusal: Option<JournalFault>,
-    closed: AtomicBool,
     reader: Reader,
-    orders: mpsc::Sender<Order>,
+    desk: Desk,
     // The writer ends when nobody can order any more.
     _writer: JoinSet<()>,
 }
@@ -102,20 +94,10 @@ impl Sqlite {
             return Err(unusable(&folder, format!("its volume did not answer within {patience:?}")));
         };
         let Prepared { options, paths, refusal, read, writer } = journal?;
-        let losses = Arc::clone(writer.losses());
-        let (orders, waiting) = mpsc::channel(QUEUE);
+        let (desk, waiting) = Desk::new(Arc::clone(writer.losses()), refusal);
         let mut crew = JoinSet::new();
         crew.spawn_blocking(move || writer.run(waiting));
-        Ok(Self {
-            options,
-            paths,
-            losses,
-            refusal,
-            closed: AtomicBool::new(false),
-            reader: Reader::new(read),
-            orders,
-            _writer: crew,
-        })
+        Ok(Self { options, paths, reader: Reader::new(read), desk, _writer: crew })
     }
 
     /// Returns how full the journal is.
@@ -123,7 +105,7 @@ impl Sqlite {
     /// # Errors
     /// As [`Journal::load`].
     pub async fn statistics(&self) -> Result<Statistics, JournalFault> {
-        self.check_open()?;
+        self.desk.check_open()?;
         let (rows, chains) = within(self.options.slow_deadline, self.reader.count()).await?;
         Ok(Statistics {
             rows,
@@ -163,59 +145,11 @@ impl Sqlite {
     /// # Errors
     /// [`JournalFault::Unusable`] when there is a file already or it cannot be written.
     pub async fn backup(&self, path: &Path) -> Result<(), JournalFault> {
-        self.check_open()?;
+        self.desk.check_open()?;
         let (to, settings) = (path.to_path_buf(), self.options.copying(&self.paths.database));
         match timeout(self.options.slow_deadline, blocking(path, move || copy(&settings, &to))).await {
             Ok(copied) => copied,
             Err(_) => Err(unusable(path, "the backup took too long; what is there is not whole")),
-        }
-    }
-
-    fn check_open(&self) -> Result<(), JournalFault> {
-        if self.closed.load(Ordering::SeqCst) { Err(JournalFault::Closed) } else { Ok(()) }
-    }
-
-    fn check_writable(&self) -> Result<(), JournalFault> {
-        self.check_open()?;
-        match &self.refusal {
-            Some(refusal) => Err(refusal.clone()),
-            None => self.losses.check(),
-        }
-    }
-
-    /// Hands an order to the writer and waits for its answer. Once the order is handed in, no answer
-    /// means a loss, also when the caller stops waiting.
-    async fn ask<T>(
-        &self,
-        patience: Duration,
-        order: impl FnOnce(writer::Reply<T>) -> Order,
-    ) -> Result<T, JournalFault> {
-        let (reply, answered) = oneshot::channel();
-        let mut watch = Watch { losses: &self.losses, handed_in: false };
-        let asked = timeout(patience, async {
-            let place = self.orders.reserve().await.map_err(|_| self.writer_gone())?;
-            place.send(order(reply));
-            watch.handed_in = true;
-            match answered.await {
-                Ok(answer) => {
-                    watch.handed_in = false;
-                    answer
-                }
-                Err(_) => Err(JournalFault::Lost { detail: "its writer ended".into() }),
-            }
-        })
-        .await;
-        match asked {
-            Ok(answer) => answer,
-            Err(_) if watch.handed_in => Err(JournalFault::Lost { detail: no_answer(patience) }),
-            Err(_) => Err(JournalFault::NotWritten { detail: no_answer(patience) }),
-        }
-    }
-
-    fn writer_gone(&self) -> JournalFault {
-        match self.check_open() {
-            Err(closed) => closed,
-            Ok(()) => JournalFault::NotWritten { detail: "its writer ended; restart the agent".into() },
         }
     }
 }
@@ -223,23 +157,23 @@ impl Sqlite {
 #[async_trait]
 impl Journal for Sqlite {
     async fn load(&self) -> Result<Loaded, JournalFault> {
-        self.check_open()?;
-        let seen = self.losses.seen();
+        self.desk.check_open()?;
+        let seen = self.desk.losses().seen();
         let patience = self.options.slow_deadline;
-        self.ask(patience, Order::Barrier).await?;
+        self.desk.ask(patience, Order::Barrier).await?;
         let loaded = within(patience, self.reader.load()).await?;
-        self.losses.heal(seen);
+        self.desk.losses().heal(seen);
         Ok(loaded)
     }
 
     async fn append(&self, batch: &Batch) -> Result<Durable, JournalFault> {
-        self.check_writable()?;
+        self.desk.check_writable()?;
         let batch = batch.clone();
-        self.ask(self.options.deadline, |reply| Order::Append(Waiting { batch, reply })).await
+        self.desk.ask(self.options.deadline, |reply| Order::Append(Waiting { batch, reply })).await
     }
 
     async fn reports(&self, after: Position, limit: u32) -> Result<Vec<StoredReport>, JournalFault> {
-        self.check_open()?;
+        self.desk.check_open()?;
         within(self.options.deadline, self.reader.reports(after, limit)).await
     }
 
@@ -249,38 +183,24 @@ impl Journal for Sqlite {
         after: u64,
         limit: u32,
     ) -> Result<Vec<StoredReceipt>, JournalFault> {
-        self.check_open()?;
+        self.desk.check_open()?;
         within(self.options.deadline, self.reader.receipts(integration, after, limit)).await
     }
 
     async fn begin_incarnation(&self, new: Incarnation) -> Result<(), JournalFault> {
-        self.check_writable()?;
-        self.ask(self.options.slow_deadline, |reply| Order::BeginIncarnation { new, reply }).await
+        self.desk.check_writable()?;
+        self.desk.ask(self.options.slow_deadline, |reply| Order::BeginIncarnation { new, reply }).await
     }
 
     async fn close(&self) -> Result<(), JournalFault> {
-        if self.closed.swap(true, Ordering::SeqCst) {
+        if !self.desk.shut() {
             return Ok(());
         }
         // The reader first, so that the writer is the last to leave and empties the log.
         let reader = within(self.options.slow_deadline, self.reader.close()).await;
-        match self.ask(self.options.slow_deadline, Order::Close).await {
+        match self.desk.ask(self.options.slow_deadline, Order::Close).await {
             Ok(()) | Err(JournalFault::Closed) => reader,
             Err(fault) => Err(fault),
-        }
-    }
-}
-
-/// Counts an order that was handed in and not answered as a loss.
-struct Watch<'a> {
-    losses: &'a Losses,
-    handed_in: bool,
-}
-
-impl Drop for Watch<'_> {
-    fn drop(&mut self) {
-        if self.handed_in {
-            self.losses.add();
         }
     }
 }
@@ -305,18 +225,4 @@ async fn blocking<T: Send + 'static>(
         Ok(done) => done,
         Err(error) => Err(unusable(path, error)),
     }
-}
-
-async fn within<T>(
-    patience: Duration,
-    work: impl Future<Output = Result<T, JournalFault>>,
-) -> Result<T, JournalFault> {
-    match timeout(patience, work).await {
-        Ok(done) => done,
-        Err(_) => Err(JournalFault::Lost { detail: no_answer(patience) }),
-    }
-}
-
-fn no_answer(patience: Duration) -> String {
-    format!("it did not answer within {patience:?}")
 }

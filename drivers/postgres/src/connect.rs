@@ -3,28 +3,16 @@
 //! Every connection tells again which system it reached, so that a target that was replaced behind its
 //! address is noticed before anything is done to it.
 
-use std::future::Future;
 use std::io::ErrorKind;
-use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
 
 use model::{Code, Failure, Retry, Secret, TargetIdentity};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_postgres::config::{SslMode as ClientSslMode, SslNegotiation};
+use pg::{Connected, Cut, DialFault, Dialer, Login, Place, TlsFault};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::tls::{MakeTlsConnect, NoTls, TlsConnect};
 use tokio_postgres::{Client, SimpleQueryMessage};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::faults::{Fault, Stage};
 use crate::settings::Config;
-use crate::tls::{self, SslMode};
 use crate::version::Version;
-use crate::wire::{self, Cut, Guarded, HandshakeDone, Tls};
-
-/// What serves a connection until its client is dropped.
-pub(crate) type Service = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Settings of every session, before a role's or a database's own can interfere: names mean what the
 /// catalogue says, quoting is the standard's, nothing waits or lasts for long, commits are on disk.
@@ -73,17 +61,7 @@ pub(crate) struct Facts {
 /// Makes connections to one server.
 pub(crate) struct Connector {
     config: Config,
-    tls: Option<MakeRustlsConnect>,
-    username: String,
-    password: Secret,
-    application_name: String,
-}
-
-/// A connection that has logged in.
-pub(crate) struct Connected {
-    pub(crate) client: Client,
-    pub(crate) service: Service,
-    pub(crate) encrypted: bool,
+    dialer: Dialer,
 }
 
 impl Connector {
@@ -97,19 +75,20 @@ impl Connector {
         password: &Secret,
         application_name: String,
     ) -> Result<Self, Failure> {
-        let mode = config.ssl_mode;
-        let tls = if mode == SslMode::Disable {
-            None
-        } else {
-            Some(MakeRustlsConnect::new(tls::client(mode, config.ca_certificates.as_deref())?))
+        let place = Place {
+            host: config.host.to_string(),
+            port: config.port,
+            mode: config.ssl_mode,
+            authorities: config.ca_certificates.clone(),
+            patience: config.connect_timeout,
         };
-        Ok(Self {
-            config,
-            tls,
-            username: username.expose().to_owned(),
+        let login = Login {
+            user: username.expose().to_owned(),
             password: password.duplicate(),
             application_name,
-        })
+            options: OPTIONS.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
+        };
+        Ok(Self { config, dialer: Dialer::new(place, login).map_err(no_tls)? })
     }
 
     pub(crate) const fn config(&self) -> &Config {
@@ -121,129 +100,65 @@ impl Connector {
     /// # Errors
     /// Sorted; a login is tried once, and twice only where `sslmode` says so.
     pub(crate) async fn connect(&self, database: &str) -> Result<Connected, Fault> {
-        tokio::time::timeout(self.config.connect_timeout, self.log_in(database))
-            .await
-            .unwrap_or_else(|_| Err(Fault::late(Stage::Harmless)))
-    }
-
-    async fn log_in(&self, database: &str) -> Result<Connected, Fault> {
-        let stream = self.dial().await?;
-        match self.config.ssl_mode {
-            SslMode::Disable => self.plain(stream, database).await,
-            SslMode::Allow => match self.plain(stream, database).await {
-                Err(refused) if refused.is(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => {
-                    self.negotiated(self.dial().await?, database).await
-                }
-                outcome => outcome,
-            },
-            SslMode::Prefer | SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => {
-                self.negotiated(stream, database).await
-            }
-        }
-    }
-
-    async fn dial(&self) -> Result<TcpStream, Fault> {
-        let stream = TcpStream::connect((self.config.host.to_string(), self.config.port))
-            .await
-            .map_err(|error| unreachable(&error))?;
-        stream.set_nodelay(true).map_err(|error| unreachable(&error))?;
-        Ok(stream)
-    }
-
-    /// Asks for TLS; goes on without it only in `prefer`.
-    async fn negotiated(&self, mut stream: TcpStream, database: &str) -> Result<Connected, Fault> {
-        let offered = wire::asks_for_tls(&mut stream).await.map_err(|error| {
-            if error.kind() == ErrorKind::InvalidData {
-                Cut::NotTheProtocol.failure().into()
-            } else {
-                unreachable(&error)
-            }
-        })?;
-        match (&self.tls, offered, self.config.ssl_mode) {
-            (Some(tls), true, _) => self.encrypted(tls.clone(), stream, database).await,
-            (_, _, SslMode::Prefer) => self.plain(stream, database).await,
-            _ => Err(refused("the server has no TLS: turn it on there, or set another `sslmode`").into()),
-        }
-    }
-
-    async fn plain(&self, stream: TcpStream, database: &str) -> Result<Connected, Fault> {
-        let (guarded, cut) = Guarded::new(stream, false);
-        let mut login = self.login(database);
-        login.ssl_mode(ClientSslMode::Disable);
-        finish(login.connect_raw(guarded, NoTls).await, &cut, false)
-    }
-
-    async fn encrypted(
-        &self,
-        mut tls: MakeRustlsConnect,
-        stream: TcpStream,
-        database: &str,
-    ) -> Result<Connected, Fault> {
-        let host = self.config.host.to_string();
-        let handshake =
-            match <MakeRustlsConnect as MakeTlsConnect<TcpStream>>::make_tls_connect(&mut tls, &host) {
-                Ok(connector) => connector.connect(stream),
-                Err(never) => match never {},
-            };
-        let stream: Tls = handshake.await.map_err(|error| {
-            if !matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput) {
-                return unreachable(&error);
-            }
-            tracing::debug!(%error, "TLS handshake failed");
-            Fault::from(refused(
-                "the server's certificate was not accepted, or no TLS version is common: look at \
-                 `ca_certificates`, the host's name in the certificate, and its dates",
-            ))
-        })?;
-        let (guarded, cut) = Guarded::new(stream, self.config.ssl_mode.verifies());
-        let mut login = self.login(database);
-        // The handshake is over: the client library is to go straight to the login.
-        login.ssl_mode(ClientSslMode::Require).ssl_negotiation(SslNegotiation::Direct);
-        finish(login.connect_raw(guarded, HandshakeDone).await, &cut, true)
-    }
-
-    fn login(&self, database: &str) -> tokio_postgres::Config {
-        let options: Vec<String> = OPTIONS.iter().map(|(name, value)| format!("-c {name}={value}")).collect();
-        let mut login = tokio_postgres::Config::new();
-        login
-            .user(&self.username)
-            .password(self.password.expose())
-            .dbname(database)
-            .application_name(&self.application_name)
-            .options(options.join(" "));
-        login
+        self.dialer.connect(database).await.map_err(|fault| sorted(&fault))
     }
 }
 
-fn finish<S, T>(
-    outcome: Result<(Client, tokio_postgres::Connection<S, T>), tokio_postgres::Error>,
-    cut: &Arc<OnceLock<Cut>>,
-    encrypted: bool,
-) -> Result<Connected, Fault>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    match (outcome, cut.get()) {
-        (_, Some(cut)) => Err(cut.failure().into()),
-        (Ok((client, connection)), None) => {
-            let service = Box::pin(async move {
-                if let Err(error) = connection.await {
-                    // Whoever waits for an answer is told as well, and says it where it matters.
-                    tracing::debug!(closed = error.is_closed(), "Connection to PostgreSQL ended");
-                }
-            });
-            Ok(Connected { client, service, encrypted })
+/// What a connection that did not come about means here.
+fn sorted(fault: &DialFault) -> Fault {
+    match fault {
+        DialFault::Late => Fault::late(Stage::Harmless),
+        DialFault::Unreachable(kind) => unreachable(*kind),
+        DialFault::NoTls => {
+            refused("the server has no TLS: turn it on there, or set another `sslmode`").into()
         }
-        (Err(error), None) => Err(Fault::of(&error, Stage::Harmless)),
+        DialFault::Handshake => refused(
+            "the server's certificate was not accepted, or no TLS version is common: look at \
+             `ca_certificates`, the host's name in the certificate, and its dates",
+        )
+        .into(),
+        DialFault::Cut(cut) => cut_short(*cut).into(),
+        DialFault::Answer(error) => Fault::of(error, Stage::Harmless),
     }
 }
 
-fn unreachable(error: &std::io::Error) -> Fault {
+fn cut_short(cut: Cut) -> Failure {
+    match cut {
+        Cut::PasswordUnverified => refused(
+            "the server asks for the admin's password in clear text or as MD5, and its certificate was not \
+             verified: use `sslmode` verify-full, or SCRAM on the server",
+        ),
+        Cut::TooManyRounds => Failure::refused(
+            Code::TARGET_FAULT,
+            "the server asks for more than a million SCRAM rounds: set the admin's password anew there",
+        )
+        .with_retry(Retry::NeedsHuman),
+        Cut::NotTheProtocol => Failure::not_done(
+            Code::TARGET_FAULT,
+            "what answers on this port does not speak PostgreSQL's protocol",
+        ),
+    }
+}
+
+fn no_tls(fault: TlsFault) -> Failure {
+    match fault {
+        TlsFault::Unreadable => Failure::refused(
+            Code::CONFIG_REFUSED,
+            "`ca_certificates` has no readable certificate: paste the PEM whole",
+        ),
+        TlsFault::NoRoots => Failure::refused(
+            Code::TLS_REFUSED,
+            "there is no root certificate on this system: install ca-certificates, or give `ca_certificates`",
+        ),
+        TlsFault::NoVersion => Failure::refused(Code::TLS_REFUSED, "this build has no TLS version to offer"),
+    }
+}
+
+fn unreachable(kind: ErrorKind) -> Fault {
     Fault {
         failure: Failure::not_done(
             Code::UNREACHABLE,
-            format!("no connection to the server ({}): look at host, port and firewall", error.kind()),
+            format!("no connection to the server ({kind}): look at host, port and firewall"),
         ),
         state: None,
         lost: true,

@@ -33,9 +33,7 @@ mod statements;
 mod strip;
 mod survey;
 mod target;
-mod tls;
 mod version;
-mod wire;
 
 use async_trait::async_trait;
 use driver::credential::{ITERATIONS, ScramSha256};

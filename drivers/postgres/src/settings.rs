@@ -5,10 +5,10 @@ use std::time::Duration;
 use driver::settings::Host;
 use driver::{ConfigFault, Settings};
 use model::Span;
-use secrets::binding::Endpoint;
+use pg::SslMode;
+use secrets::binding::{Endpoint, TlsFloor};
 
 use crate::manifest::{KIND, MANIFEST};
-use crate::tls::{self, SslMode};
 
 /// The default database name that the product document prints; no server has it.
 const MISPRINT: &str = "postgre";
@@ -48,7 +48,7 @@ impl Config {
             reader.fault("connect_timeout", "is out of its limits", "give 1s to 60s");
         }
         if let Some(pem) = &ca_certificates {
-            if tls::certificates(pem).is_err() {
+            if pg::certificates(pem).is_err() {
                 reader.fault("ca_certificates", "has no readable certificate", "paste the PEM whole");
             }
             if !ssl_mode.verifies() {
@@ -77,7 +77,7 @@ impl Config {
             kind: KIND.into(),
             host: self.host.to_string(),
             port: self.port,
-            tls_floor: self.ssl_mode.floor(),
+            tls_floor: floor(self.ssl_mode),
         }
     }
 
@@ -87,10 +87,18 @@ impl Config {
     }
 }
 
+/// Returns the least protection that a connection of a mode can come to have.
+const fn floor(mode: SslMode) -> TlsFloor {
+    match mode {
+        SslMode::Disable | SslMode::Allow | SslMode::Prefer => TlsFloor::None,
+        SslMode::Require => TlsFloor::Encrypted,
+        SslMode::VerifyCa => TlsFloor::VerifiedChain,
+        SslMode::VerifyFull => TlsFloor::VerifiedName,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use secrets::binding::TlsFloor;
-
     use super::*;
 
     fn settings(pairs: &[(&str, &str)]) -> Settings {
@@ -114,6 +122,21 @@ mod tests {
                 tls_floor: TlsFloor::None
             }
         );
+    }
+
+    #[test]
+    fn each_mode_promises_its_floor() {
+        let table = [
+            (SslMode::Disable, TlsFloor::None),
+            (SslMode::Allow, TlsFloor::None),
+            (SslMode::Prefer, TlsFloor::None),
+            (SslMode::Require, TlsFloor::Encrypted),
+            (SslMode::VerifyCa, TlsFloor::VerifiedChain),
+            (SslMode::VerifyFull, TlsFloor::VerifiedName),
+        ];
+        for (mode, promised) in table {
+            assert_eq!(floor(mode), promised, "{}", mode.word());
+        }
     }
 
     #[test]

@@ -96,7 +96,12 @@ pub(super) const STAGES: &[Stage] = &[
         &[Step::Tests(&["-p", "model", "-p", "rules", "-p", "simulation"])],
     ),
     suite("seal", "sealing, marks, receipts", &[], &[Step::Tests(&["-p", "seal"])]),
-    suite("journal", "every journal keeps the one contract", &[], &[Step::Tests(&["-p", "journal"])]),
+    suite(
+        "journal",
+        "every journal keeps the one contract, and only the holder of the lease writes",
+        POSTGRES,
+        &[Step::Tests(&["-p", "journal", "-p", "journal-postgres", "-p", "pg"])],
+    ),
     suite("secrets", "secret stores and bindings", &[], &[Step::Tests(&["-p", "secrets"])]),
     suite(
         "wire",

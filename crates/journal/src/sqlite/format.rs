@@ -10,8 +10,7 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use uuid::Uuid;
 
 use super::faults::{damaged, opening, unusable};
-use super::sums;
-use crate::JournalFault;
+use crate::{JournalFault, sums};
 
 /// The newest format this build knows.
 pub(super) const NEWEST: u32 = 1;

@@ -16,9 +16,8 @@ use tokio::task::spawn_blocking;
 
 use super::faults::{damaged, reading};
 use super::options::Settings;
-use super::sums;
 use crate::chains::Chains;
-use crate::{JournalFault, Loaded, Row, StoredReceipt, StoredReport};
+use crate::{JournalFault, Loaded, Row, StoredReceipt, StoredReport, sums};
 
 const REPORTS: &str = "SELECT position, body, sum FROM report WHERE position > ? ORDER BY position LIMIT ?";
 const RECEIPTS: &str = "SELECT number, body, sum FROM receipt \

@@ -10,11 +10,11 @@ use model::durable::{Batch, Table, Write};
 use model::{Incarnation, Position};
 use rusqlite::{Connection, Params, params};
 
+use super::faults;
 use super::options::Settings;
 use super::reader::{self, stored};
-use super::{faults, sums};
-use crate::JournalFault;
 use crate::chains::Chains;
+use crate::{JournalFault, sums};
 
 /// How many reports are renumbered at a time.
 const RENUMBERED_AT_ONCE: u32 = 500;

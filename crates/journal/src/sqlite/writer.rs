@@ -6,75 +6,19 @@
 //! batches is tried alone, so that one that does not fit does not fail its neighbours.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use model::durable::{Batch, Write};
+use model::durable::Batch;
 use model::{BatchId, Durable, Incarnation};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::options::Settings;
 use super::place::{Place, length};
 use super::session::{Broke, Session, unwritten};
 use crate::JournalFault;
+use crate::queue::{Losses, Order, Waiting, answer, gather, refuse, refuse_rest};
 
-/// How many orders may wait.
-pub(super) const QUEUE: usize = 256;
-/// The most batches and the most bytes of one transaction; a single batch may be larger.
-const MOST_BATCHES: usize = 512;
-const MOST_BYTES: usize = 8 * 1024 * 1024;
 /// Above this the log is emptied even if that means to wait for readers.
 pub(super) const LOG_BYTES: u64 = 16 * 1024 * 1024;
-
-pub(super) type Reply<T> = oneshot::Sender<Result<T, JournalFault>>;
-
-/// What the writer is asked to do.
-#[derive(Debug)]
-pub(super) enum Order {
-    Append(Waiting),
-    BeginIncarnation {
-        new: Incarnation,
-        reply: Reply<()>,
-    },
-    /// Answered when all that came before is done.
-    Barrier(Reply<()>),
-    Close(Reply<()>),
-}
-
-/// A batch and whom to tell.
-#[derive(Debug)]
-pub(super) struct Waiting {
-    pub(super) batch: Batch,
-    pub(super) reply: Reply<Durable>,
-}
-
-/// How many losses there were, and how many of them were made good by a load.
-#[derive(Debug, Default)]
-pub(super) struct Losses {
-    seen: AtomicU64,
-    healed: AtomicU64,
-}
-
-impl Losses {
-    pub(super) fn add(&self) {
-        self.seen.fetch_add(1, Ordering::SeqCst);
-    }
-
-    pub(super) fn seen(&self) -> u64 {
-        self.seen.load(Ordering::SeqCst)
-    }
-
-    /// Takes all losses up to `seen` as made good; a later one stands.
-    pub(super) fn heal(&self, seen: u64) {
-        self.healed.fetch_max(seen, Ordering::SeqCst);
-    }
-
-    pub(super) fn check(&self) -> Result<(), JournalFault> {
-        if self.seen() > self.healed.load(Ordering::SeqCst) {
-            return Err(JournalFault::Lost { detail: "an earlier write was lost".into() });
-        }
-        Ok(())
-    }
-}
 
 /// The state of the writing thread.
 #[derive(Debug)]
@@ -252,6 +196,7 @@ impl Writer {
             | JournalFault::TooNew { .. }
             | JournalFault::InUse { .. }
             | JournalFault::Unusable { .. }
+            | JournalFault::Superseded { .. }
             | JournalFault::Closed => {}
         }
         fault
@@ -294,56 +239,6 @@ impl Writer {
             Some(session) => session.close(),
             None => Ok(()),
         }
-    }
-}
-
-/// Takes what waits behind the first batch, up to the first order of another kind.
-fn gather(first: Waiting, orders: &mut mpsc::Receiver<Order>) -> (Vec<Waiting>, Option<Order>) {
-    let mut bytes = size(&first.batch);
-    let mut group = vec![first];
-    while group.len() < MOST_BATCHES && bytes < MOST_BYTES {
-        match orders.try_recv() {
-            Ok(Order::Append(waiting)) => {
-                bytes = bytes.saturating_add(size(&waiting.batch));
-                group.push(waiting);
-            }
-            Ok(other) => return (group, Some(other)),
-            Err(_) => break,
-        }
-    }
-    (group, None)
-}
-
-fn size(batch: &Batch) -> usize {
-    let size = |write: &Write| match write {
-        Write::Put { body, .. } | Write::Report { body, .. } | Write::Receipt { body, .. } => body.len(),
-        Write::Forget { .. } | Write::ReportsCommitted { .. } => 0,
-    };
-    batch.writes.iter().map(size).sum()
-}
-
-fn refuse(group: Vec<Waiting>, fault: &JournalFault) {
-    for waiting in group {
-        answer(waiting.reply, Err(fault.clone()));
-    }
-}
-
-fn refuse_rest(orders: &mut mpsc::Receiver<Order>) {
-    orders.close();
-    while let Ok(order) = orders.try_recv() {
-        match order {
-            Order::Append(waiting) => answer(waiting.reply, Err(JournalFault::Closed)),
-            Order::BeginIncarnation { reply, .. } | Order::Barrier(reply) => {
-                answer(reply, Err(JournalFault::Closed))
-            }
-            Order::Close(reply) => answer(reply, Ok(())),
-        }
-    }
-}
-
-fn answer<T>(reply: Reply<T>, answer: Result<T, JournalFault>) {
-    if reply.send(answer).is_err() {
-        tracing::debug!("Journal answered a call that no longer waits");
     }
 }
 

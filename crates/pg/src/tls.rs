@@ -5,18 +5,16 @@
 
 use std::sync::Arc;
 
-use model::{Code, Failure};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use secrets::binding::TlsFloor;
 
 /// How a connection is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SslMode {
+pub enum SslMode {
     /// Clear text only.
     Disable,
     /// Clear text first, TLS when that is refused.
@@ -32,7 +30,8 @@ pub(crate) enum SslMode {
 }
 
 impl SslMode {
-    pub(crate) const WORDS: [(&'static str, Self); 6] = [
+    /// Every mode with its word.
+    pub const WORDS: [(&'static str, Self); 6] = [
         ("disable", Self::Disable),
         ("allow", Self::Allow),
         ("prefer", Self::Prefer),
@@ -41,52 +40,55 @@ impl SslMode {
         ("verify-full", Self::VerifyFull),
     ];
 
-    pub(crate) fn word(self) -> &'static str {
+    /// Returns the word that people write.
+    pub fn word(self) -> &'static str {
         Self::WORDS.into_iter().find(|(_, mode)| *mode == self).map_or("prefer", |(word, _)| word)
     }
 
-    /// Returns the least protection that a connection of this mode can come to have.
-    pub(crate) const fn floor(self) -> TlsFloor {
-        match self {
-            Self::Disable | Self::Allow | Self::Prefer => TlsFloor::None,
-            Self::Require => TlsFloor::Encrypted,
-            Self::VerifyCa => TlsFloor::VerifiedChain,
-            Self::VerifyFull => TlsFloor::VerifiedName,
-        }
-    }
-
     /// Returns true when nobody between us and the server can read along or answer in its place.
-    pub(crate) const fn verifies(self) -> bool {
+    pub const fn verifies(self) -> bool {
         matches!(self, Self::VerifyCa | Self::VerifyFull)
     }
+}
+
+/// Why TLS cannot be set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TlsFault {
+    /// A certificate that was given cannot be read, or there is none in the text.
+    #[error("there is no readable certificate in what was given")]
+    Unreadable,
+    /// Verification is asked for, and there is no root to verify by.
+    #[error("there is no root certificate on this system")]
+    NoRoots,
+    #[error("this build has no TLS version to offer")]
+    NoVersion,
 }
 
 /// Makes the client's side of the handshake for a mode.
 ///
 /// # Errors
-/// [`Code::CONFIG_REFUSED`] when a CA cannot be read, [`Code::TLS_REFUSED`] when verification is asked for
-/// and there is no root to verify by.
-pub(crate) fn client(mode: SslMode, ca: Option<&str>) -> Result<ClientConfig, Failure> {
+/// When certificates cannot be read, or verification is asked for and there is no root to verify by.
+pub(crate) fn client(mode: SslMode, authorities: Option<&str>) -> Result<ClientConfig, TlsFault> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match mode {
-        SslMode::VerifyCa => Arc::new(ChainOnly(chain_and_name(ca, &provider)?)),
-        SslMode::VerifyFull => chain_and_name(ca, &provider)?,
+        SslMode::VerifyCa => Arc::new(ChainOnly(chain_and_name(authorities, &provider)?)),
+        SslMode::VerifyFull => chain_and_name(authorities, &provider)?,
         SslMode::Disable | SslMode::Allow | SslMode::Prefer | SslMode::Require => {
             Arc::new(Anybody(Arc::clone(&provider)))
         }
     };
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|_| Failure::refused(Code::TLS_REFUSED, "this build has no TLS version to offer"))?;
+        .map_err(|_| TlsFault::NoVersion)?;
     Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }
 
 fn chain_and_name(
-    ca: Option<&str>,
+    authorities: Option<&str>,
     provider: &Arc<CryptoProvider>,
-) -> Result<Arc<WebPkiServerVerifier>, Failure> {
+) -> Result<Arc<WebPkiServerVerifier>, TlsFault> {
     let mut roots = RootCertStore::empty();
-    match ca {
+    match authorities {
         Some(pem) => roots = certificates(pem)?,
         None => {
             let found = rustls_native_certs::load_native_certs();
@@ -97,33 +99,24 @@ fn chain_and_name(
         }
     }
     if roots.is_empty() {
-        return Err(Failure::refused(
-            Code::TLS_REFUSED,
-            "there is no root certificate on this system: install ca-certificates, or give `ca_certificates`",
-        ));
+        return Err(TlsFault::NoRoots);
     }
     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
         .build()
-        .map_err(|_| unreadable())
+        .map_err(|_| TlsFault::Unreadable)
 }
 
 /// Reads root certificates in PEM form.
 ///
 /// # Errors
 /// When one is not readable, or there is none.
-pub(crate) fn certificates(pem: &str) -> Result<RootCertStore, Failure> {
+pub fn certificates(pem: &str) -> Result<RootCertStore, TlsFault> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-        roots.add(certificate.map_err(|_| unreadable())?).map_err(|_| unreadable())?;
+        let certificate = certificate.map_err(|_| TlsFault::Unreadable)?;
+        roots.add(certificate).map_err(|_| TlsFault::Unreadable)?;
     }
-    if roots.is_empty() { Err(unreadable()) } else { Ok(roots) }
-}
-
-fn unreadable() -> Failure {
-    Failure::refused(
-        Code::CONFIG_REFUSED,
-        "`ca_certificates` has no readable certificate: paste the PEM whole",
-    )
+    if roots.is_empty() { Err(TlsFault::Unreadable) } else { Ok(roots) }
 }
 
 /// Believes any certificate, but not a handshake that its key did not sign.
@@ -215,26 +208,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_mode_promises_its_floor() {
-        let table = [
-            ("disable", TlsFloor::None, false),
-            ("allow", TlsFloor::None, false),
-            ("prefer", TlsFloor::None, false),
-            ("require", TlsFloor::Encrypted, false),
-            ("verify-ca", TlsFloor::VerifiedChain, true),
-            ("verify-full", TlsFloor::VerifiedName, true),
-        ];
-        for ((word, floor, verifies), (found, mode)) in table.into_iter().zip(SslMode::WORDS) {
-            assert_eq!((found, mode.word()), (word, word));
-            assert_eq!((mode.floor(), mode.verifies()), (floor, verifies), "{word}");
+    fn each_mode_has_its_word() {
+        let verifying: Vec<_> =
+            SslMode::WORDS.into_iter().filter(|(_, mode)| mode.verifies()).map(|(word, _)| word).collect();
+        assert_eq!(verifying, ["verify-ca", "verify-full"]);
+        for (word, mode) in SslMode::WORDS {
+            assert_eq!(mode.word(), word);
         }
     }
 
     #[test]
     fn a_ca_that_cannot_be_read_is_refused() {
         for pem in ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "no pem"] {
-            let refused = client(SslMode::VerifyFull, Some(pem)).map(drop).map_err(|failure| failure.code);
-            assert_eq!(refused, Err(Code::CONFIG_REFUSED), "{pem}");
+            let refused = client(SslMode::VerifyFull, Some(pem)).map(drop);
+            assert_eq!(refused, Err(TlsFault::Unreadable), "{pem}");
         }
     }
 }

@@ -1,9 +1,9 @@
-//! The checksum that stands beside everything the file keeps.
+//! The checksum that stands beside everything a journal keeps, for journals here and in other packages.
 //!
-//! SQLite's own check finds a broken tree; it does not find a bit that fell over inside a text, and such
+//! A database finds a broken page; it does not always find a bit that fell over inside a text, and such
 //! a bit can move a deadline. The sum covers the place as well as the body, so that a row that turns up
 //! in another's place is found, too. It guards against accidents, not against a forger: whoever can write
-//! the file can write the sum.
+//! the place can write the sum.
 
 use crc32fast::Hasher;
 use model::Position;
@@ -19,19 +19,23 @@ fn sum(parts: &[&[u8]]) -> i64 {
     i64::from(hasher.finalize())
 }
 
-pub(super) fn of_row(table: Table, key: &str, body: &str) -> i64 {
+/// Returns the sum of a row.
+pub fn of_row(table: Table, key: &str, body: &str) -> i64 {
     sum(&[table.word().as_bytes(), key.as_bytes(), body.as_bytes()])
 }
 
-pub(super) fn of_report(position: Position, body: &str) -> i64 {
+/// Returns the sum of a report.
+pub fn of_report(position: Position, body: &str) -> i64 {
     sum(&[b"report", position.to_string().as_bytes(), body.as_bytes()])
 }
 
-pub(super) fn of_receipt(integration: &str, number: u64, body: &str) -> i64 {
+/// Returns the sum of a receipt.
+pub fn of_receipt(integration: &str, number: u64, body: &str) -> i64 {
     sum(&[b"receipt", integration.as_bytes(), number.to_string().as_bytes(), body.as_bytes()])
 }
 
-pub(super) fn of_head(incarnation: &str, committed: u64) -> i64 {
+/// Returns the sum of what says which life this is.
+pub fn of_head(incarnation: &str, committed: u64) -> i64 {
     sum(&[b"head", incarnation.as_bytes(), committed.to_string().as_bytes()])
 }
 

@@ -12,7 +12,6 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
-use model::{Code, Failure, Retry};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
@@ -36,32 +35,14 @@ const MD5: u32 = 5;
 const SASL_CONTINUE: u32 = 11;
 
 /// Why the guard cut a login.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cut {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Cut {
+    #[error("the server asks for the password in clear text or as MD5, and its certificate was not verified")]
     PasswordUnverified,
+    #[error("the server asks for more than a million SCRAM rounds")]
     TooManyRounds,
+    #[error("what answers on this port does not speak PostgreSQL's protocol")]
     NotTheProtocol,
-}
-
-impl Cut {
-    pub(crate) fn failure(self) -> Failure {
-        match self {
-            Self::PasswordUnverified => Failure::refused(
-                Code::TLS_REFUSED,
-                "the server asks for the admin's password in clear text or as MD5, and its certificate was not \
-                 verified: use `sslmode` verify-full, or SCRAM on the server",
-            )
-            .with_retry(Retry::NeedsHuman),
-            Self::TooManyRounds => Failure::refused(
-                Code::TARGET_FAULT,
-                "the server asks for more than a million SCRAM rounds: set the admin's password anew there",
-            )
-            .with_retry(Retry::NeedsHuman),
-            Self::NotTheProtocol => {
-                Failure::not_done(Code::TARGET_FAULT, "what answers on this port does not speak PostgreSQL's protocol")
-            }
-        }
-    }
 }
 
 /// Asks whether the server speaks TLS. It answers with one byte; what it sends after that byte is read by
