@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use driver::crash;
+use driver::{RetireReport, crash};
 use journal::identity::IdentityStore;
 use journal::{Journal, JournalFault};
 use model::{ConnectorId, Incarnation, Integration, IntegrationId, Position, Span, Timestamp};
@@ -101,8 +101,6 @@ pub(crate) struct Engine {
     probes: u64,
     /// Which integrations there were when reads were planned last.
     signature: u64,
-    /// Retired integrations whose shared remains this process has removed, or tried to.
-    cleared: BTreeSet<IntegrationId>,
     /// When accesses were counted last.
     counted: Timestamp,
     /// Something may have changed since.
@@ -153,7 +151,6 @@ impl Engine {
             due: BTreeMap::new(),
             probes: 0,
             signature: 0,
-            cleared: BTreeSet::new(),
             counted: Timestamp::ZERO,
             uncounted: false,
             committed,
@@ -294,7 +291,11 @@ impl Engine {
     }
 
     fn read(&mut self, read: Read) {
-        let Read { integration, reading, health } = read;
+        let Read { integration, reading, health, retired } = read;
+        if let Some(RetireReport { removed, left }) = retired {
+            let integration = integration.clone();
+            self.book.handle(Input::Cleared { integration, removed, left }, self.parts.clock.read());
+        }
         if let Some(outcome) = health {
             let health = Health::of(&outcome, self.parts.clock.wall());
             self.tell_health(&integration, &health);

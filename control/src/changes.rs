@@ -4,6 +4,7 @@
 //! A change asks `rules` what to do and writes it through `store`; it knows neither HTTP nor the wire.
 
 pub mod connectors;
+pub mod everything;
 pub mod glances;
 pub mod integrations;
 pub mod logs;

@@ -14,6 +14,7 @@ use crate::print::Printer;
 
 pub(crate) mod approve;
 pub(crate) mod audit;
+pub(crate) mod cancel;
 pub(crate) mod completions;
 pub(crate) mod connect;
 pub(crate) mod connectors;
@@ -22,10 +23,12 @@ pub(crate) mod integrations;
 mod issued;
 pub(crate) mod list;
 pub(crate) mod login;
+pub(crate) mod panic;
 pub(crate) mod receipts;
 pub(crate) mod reject;
 pub(crate) mod request;
 pub(crate) mod resources;
+pub(crate) mod retire;
 pub(crate) mod revoke;
 pub(crate) mod seal;
 pub(crate) mod show;
@@ -110,6 +113,9 @@ pub(crate) async fn run(cli: Cli, environment: &Environment, printer: &Printer) 
         Command::Credential(args) => credential::run(args, &desk).await,
         Command::Connect(args) => connect::run(args, &desk).await,
         Command::Revoke(args) => revoke::run(args, &desk).await,
+        Command::Cancel(args) => cancel::run(args, &desk).await,
+        Command::Retire(args) => retire::run(args, &desk).await,
+        Command::Panic(args) => panic::run(args, &desk).await,
         Command::Seal(args) => seal::run(args, &desk).await,
         Command::Connectors(args) => connectors::run(args, &desk).await,
         Command::Users(args) => users::run(args, &desk).await,

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use driver::CheckReport;
 use driver::sink::{Resource, ResourceSink, SightingSink};
+use driver::{CheckReport, RetireReport};
 use model::{Code, Failure, Integration, IntegrationId, Revision, Sighting, TargetIdentity};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
@@ -78,6 +78,8 @@ pub(crate) struct Read {
     pub(crate) reading: Reading,
     /// What it says of the target's health; `None` when it was not about that and went well.
     pub(crate) health: Option<Result<CheckReport, Failure>>,
+    /// What retiring removed and had to leave.
+    pub(crate) retired: Option<RetireReport>,
 }
 
 /// Reads one integration. Failures are told as health.
@@ -91,17 +93,17 @@ pub(crate) async fn read(
     let (deadline, begun) = (targets.shop.listing_deadline, Instant::now());
     let work = async {
         match reading {
-            Reading::Check => check(&targets, &integration, &news).await.map(Some),
-            Reading::Discover => discover(&targets, &integration, &news).await.map(|()| None),
-            Reading::Survey => survey(&targets, &integration, seen).await.map(|()| None),
-            Reading::Retire => retire(&targets, &integration).await.map(|()| None),
+            Reading::Check => check(&targets, &integration, &news).await.map(|report| (Some(report), None)),
+            Reading::Discover => discover(&targets, &integration, &news).await.map(|()| (None, None)),
+            Reading::Survey => survey(&targets, &integration, seen).await.map(|()| (None, None)),
+            Reading::Retire => retire(&targets, &integration).await.map(|report| (None, Some(report))),
         }
     };
-    let came_to = |health| Read { integration: integration.id.clone(), reading, health };
+    let came_to = |health, retired| Read { integration: integration.id.clone(), reading, health, retired };
     let done = timeout(deadline, work).await;
     measures::read(reading, matches!(done, Ok(Ok(_))), begun.elapsed());
     let failure = match done {
-        Ok(Ok(report)) => return came_to(report.map(Ok)),
+        Ok(Ok((report, retired))) => return came_to(report.map(Ok), retired),
         Ok(Err(failure)) => failure,
         Err(_) => Failure::unknown(
             Code::TIMED_OUT,
@@ -112,7 +114,7 @@ pub(crate) async fn read(
     targets.failed(&integration.id, &failure).await;
     let (id, revision) = (integration.id.clone(), integration.revision);
     tell(&news, News::Health { integration: id, revision, identity: None, outcome: Err(failure.clone()) });
-    came_to(Some(Err(failure)))
+    came_to(Some(Err(failure)), None)
 }
 
 /// News are told to who listens; when the listener is slow or absent they are dropped, and come again.
@@ -230,10 +232,10 @@ async fn survey(
     watch.send(vec![], true).await
 }
 
-async fn retire(targets: &Targets, integration: &Arc<Integration>) -> Result<(), Failure> {
+async fn retire(targets: &Targets, integration: &Arc<Integration>) -> Result<RetireReport, Failure> {
     let opened = targets.open(integration).await?;
     let report = opened.target.retire().await?;
     tracing::info!(integration = %integration.id, removed = report.removed.len(), left = report.left.len(), "Removed what was ours and shared from the target");
     targets.forget(&integration.id).await;
-    Ok(())
+    Ok(report)
 }

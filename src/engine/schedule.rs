@@ -9,7 +9,8 @@ use model::{Integration, Span};
 use super::reads::{self, Reading};
 use super::{CHECK_EVERY, Engine};
 
-/// Nothing opens on a target before it was surveyed: one that could not be is asked again after this long.
+/// Nothing opens on a target before it was surveyed, and none is retired before it was cleared: one that could
+/// not be is asked again after this long.
 const SURVEY_AGAIN: Span = Span::from_secs(30);
 
 impl Engine {
@@ -22,7 +23,7 @@ impl Engine {
         let mut hasher = DefaultHasher::new();
         for record in self.book.integrations() {
             let found = &record.integration;
-            (&found.id, found.revision, record.retired).hash(&mut hasher);
+            (&found.id, found.revision, record.retired, record.cleared).hash(&mut hasher);
         }
         hasher.finish()
     }
@@ -57,8 +58,14 @@ impl Engine {
     pub(super) fn plan_reads(&mut self) {
         let now = self.book.now();
         let live: Vec<Arc<Integration>> = self.live().map(|found| Arc::new(found.clone())).collect();
+        let uncleared = self.book.integrations().filter(|record| record.retired && !record.cleared);
+        let uncleared: Vec<_> = uncleared.map(|record| Arc::new(record.integration.clone())).collect();
         let known: BTreeSet<_> = live.iter().map(|found| found.id.clone()).collect();
-        self.due.retain(|(id, _), _| known.contains(id));
+        let parting: BTreeSet<_> = uncleared.iter().map(|found| found.id.clone()).collect();
+        self.due.retain(|(id, what), _| match what {
+            Reading::Check | Reading::Discover | Reading::Survey => known.contains(id),
+            Reading::Retire => parting.contains(id),
+        });
         for integration in live {
             let schedule = [
                 (Reading::Check, CHECK_EVERY),
@@ -76,16 +83,14 @@ impl Engine {
                 self.begin_reading(&integration, what);
             }
         }
-        // What is ours and shared goes once the last account is gone; once more after each start, to be sure.
-        let retired: Vec<_> = self
-            .book
-            .integrations()
-            .filter(|record| record.retired && !self.cleared.contains(&record.integration.id))
-            .map(|record| Arc::new(record.integration.clone()))
-            .collect();
-        for integration in retired {
-            self.cleared.insert(integration.id.clone());
-            self.begin_reading(&integration, Reading::Retire);
+        // What is ours and shared goes once the last account is gone, and again until it has.
+        for integration in uncleared {
+            let key = (integration.id.clone(), Reading::Retire);
+            let due = *self.due.entry(key.clone()).or_insert(now);
+            if due <= now && !self.reading.contains(&key) {
+                self.due.insert(key, now.plus(SURVEY_AGAIN));
+                self.begin_reading(&integration, Reading::Retire);
+            }
         }
     }
 

@@ -32,7 +32,7 @@ async fn offer_of(deed: &mut Deed<'_>, request: &Request) -> Result<Offer, Refus
     found.ok_or_else(|| Refusal::missing("integration", &request.integration))
 }
 
-fn reason_fault(reason: Option<&str>, needed: bool) -> Result<(), Refusal> {
+pub(super) fn reason_fault(reason: Option<&str>, needed: bool) -> Result<(), Refusal> {
     let mut faults = vec![];
     if needed && reason.is_none_or(|reason| reason.trim().is_empty()) {
         faults.push(Fault::new("reason", "it is empty", "say why"));

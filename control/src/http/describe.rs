@@ -6,8 +6,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::route::{
-    audit, connectors, credentials, health, integrations, people, policy, receipts, requests, resources,
-    session, strays,
+    audit, connectors, credentials, everything, health, integrations, people, policy, receipts, requests,
+    resources, session, strays,
 };
 use crate::office::Office;
 
@@ -80,6 +80,7 @@ pub(super) fn routes() -> OpenApiRouter<Office> {
         .routes(routes!(requests::request_revoke))
         .routes(routes!(requests::request_cancel))
         .routes(routes!(requests::request_reopen))
+        .routes(routes!(everything::everything_end))
         .routes(routes!(credentials::credential_show))
         .routes(routes!(credentials::credential_rotate))
         .routes(routes!(receipts::receipt_list))

@@ -4,6 +4,7 @@
 pub(super) mod audit;
 pub(super) mod connectors;
 pub(super) mod credentials;
+pub(super) mod everything;
 pub(super) mod health;
 pub(super) mod integrations;
 pub(super) mod people;

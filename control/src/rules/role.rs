@@ -71,6 +71,8 @@ pub enum Doing<'a> {
     },
     End(&'a GranteeId),
     CancelEnding,
+    /// All accesses of a connector, of an integration, or all there are.
+    EndEverything,
     /// The sealed credential and how to connect.
     TakeCredential(&'a GranteeId),
 }
@@ -101,7 +103,8 @@ pub fn may(actor: &Actor, doing: Doing<'_>) -> Result<(), Denied> {
     let decides = admin || actor.is(Role::Approver);
     match doing {
         Doing::ManageUsers | Doing::ManageConnectors | Doing::ManageIntegrations => needs(admin, "admin"),
-        Doing::ReadSettings | Doing::ReadAudit | Doing::CancelEnding => needs(admin, "admin"),
+        Doing::ReadSettings | Doing::ReadAudit => needs(admin, "admin"),
+        Doing::CancelEnding | Doing::EndEverything => needs(admin, "admin"),
         Doing::Browse => Ok(()),
         Doing::ManageOwn(owner) if admin || *owner == actor.id => Ok(()),
         Doing::ManageOwn(_) => Err(Denied::NotOwner),

@@ -1,5 +1,6 @@
 //! Changes: each leaves its record, its order and its audit entry in one transaction, or nothing at all.
 
+mod everything;
 mod people;
 mod reports;
 mod requests;

@@ -68,10 +68,11 @@ pub struct ReceiptBody {
     pub at: Timestamp,
     pub integration: IntegrationId,
     pub target: Option<TargetIdentity>,
-    pub account: AccountId,
-    pub account_name: AccountName,
+    /// `None` for deeds on the integration as a whole, as are its name and the grantee then.
+    pub account: Option<AccountId>,
+    pub account_name: Option<AccountName>,
     pub immutable: Option<ImmutableId>,
-    pub grantee: GranteeId,
+    pub grantee: Option<GranteeId>,
     /// `None` for deeds on the account as a whole.
     pub access: Option<AccessId>,
     #[serde(flatten)]

@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::{
     AccessId, AccountId, AccountName, Code, ConnectorId, Incarnation, Integration, IntegrationId, Ownership,
-    Policy, Position, ReceiptBody, TargetIdentity, Timestamp, Verdict,
+    Policy, Position, ReceiptBody, Residual, TargetIdentity, Timestamp, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -97,9 +97,12 @@ pub struct IntegrationRecord {
     /// The chain of receipts outlives a retired integration.
     #[serde(default)]
     pub chain: ChainHead,
-    /// Retired and seen clean: kept for its chain only.
+    /// Retired and without an account: what is ours and shared is removed next.
     #[serde(default)]
     pub retired: bool,
+    /// That was removed, too, and it was told: kept for its chain only.
+    #[serde(default)]
+    pub cleared: bool,
 }
 
 /// An access id that has ended and never opens again.
@@ -144,6 +147,12 @@ pub enum Input {
         integration: IntegrationId,
         sightings: Vec<model::Sighting>,
         complete: bool,
+    },
+    /// What is ours and shared was removed from the target of a retired integration, as far as it can be.
+    Cleared {
+        integration: IntegrationId,
+        removed: Vec<String>,
+        left: Vec<Residual>,
     },
     /// The target's fingerprint, seen at a connection.
     Identified {
@@ -224,6 +233,9 @@ impl Book {
             Input::Standing(standing) => self.take_standing(standing, now),
             Input::Surveyed { integration, sightings, complete } => {
                 self.take_survey(&integration, sightings, complete, now);
+            }
+            Input::Cleared { integration, removed, left } => {
+                self.take_cleared(&integration, removed, left, now);
             }
             Input::Identified { integration, identity } => self.take_identity(&integration, identity, now),
             Input::Heard { source, said } => {

@@ -49,6 +49,10 @@ enum Verb {
         #[command(flatten)]
         destination: Destination,
     },
+    /// Open nothing from now on; closing goes on
+    Pause { id: ConnectorId },
+    /// Allow opening again
+    Resume { id: ConnectorId },
     /// Refuse the connector's agent from now on; what it opened still ends at its deadlines
     Revoke { id: ConnectorId },
 }
@@ -65,6 +69,8 @@ pub(crate) async fn run(args: Args, desk: &Desk<'_>) -> Result<Exit, Fault> {
             issue(desk, &destination, &path, body, &format!("rotate the token of {id}")).await
         }
         Verb::List { paging } => list(desk, &paging).await,
+        Verb::Pause { id } => order(desk, &id, "pause").await,
+        Verb::Resume { id } => order(desk, &id, "resume").await,
         Verb::Revoke { id } => revoke(desk, &id).await,
     }
 }
@@ -119,6 +125,18 @@ fn state(connector: &Connector) -> &'static str {
         Connector { connected: true, .. } => "connected",
         _ => "away",
     }
+}
+
+async fn order(desk: &Desk<'_>, id: &ConnectorId, verb: &str) -> Result<Exit, Fault> {
+    let (api, _) = desk.api()?;
+    let path = ["connectors", id.as_str(), verb];
+    let answer = api.call(Call::post(&path, json!({}), format!("{verb} the connector {id}"))).await?;
+    let connected = answer.get("connected").and_then(Value::as_bool).unwrap_or_default();
+    let word = if connected { "ordered" } else { "ordered; its agent is away and takes it when it is back" };
+    desk.printer.answer(&answer, |text| {
+        text.pairs([("connector", Some(id.to_string())), (verb, Some(word.to_owned()))]);
+    })?;
+    Ok(Exit::Ok)
 }
 
 async fn revoke(desk: &Desk<'_>, id: &ConnectorId) -> Result<Exit, Fault> {

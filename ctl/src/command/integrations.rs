@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use model::IntegrationId;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Desk, Paging};
 use crate::api::{Call, read};
@@ -64,6 +64,12 @@ enum Verb {
     },
     /// Show an integration and what the last check found
     Show { id: IntegrationId },
+    /// Have the agent check the target now; `show` tells what it found
+    Check { id: IntegrationId },
+    /// Have the agent list the target's resources now
+    Discover { id: IntegrationId },
+    /// Have the agent look over the target's accounts now
+    Survey { id: IntegrationId },
     /// Show the kinds of targets that the connected agents can guard, and the settings of each
     Drivers {
         /// Only this kind
@@ -76,8 +82,23 @@ pub(crate) async fn run(args: Args, desk: &Desk<'_>) -> Result<Exit, Fault> {
         Verb::Apply { file } => apply::run(&file, desk).await,
         Verb::List { retired, paging } => list(desk, retired, &paging).await,
         Verb::Show { id } => show(desk, &id).await,
+        Verb::Check { id } => look(desk, &id, "check").await,
+        Verb::Discover { id } => look(desk, &id, "discover").await,
+        Verb::Survey { id } => look(desk, &id, "survey").await,
         Verb::Drivers { kind } => drivers(desk, kind.as_deref()).await,
     }
+}
+
+async fn look(desk: &Desk<'_>, id: &IntegrationId, verb: &str) -> Result<Exit, Fault> {
+    let (api, _) = desk.api()?;
+    let path = ["integrations", id.as_str(), verb];
+    let answer = api.call(Call::post(&path, json!({}), format!("{verb} the integration {id}"))).await?;
+    let connected = answer.get("connected").and_then(Value::as_bool).unwrap_or_default();
+    let word = if connected { "ordered" } else { "ordered; its agent is away and takes it when it is back" };
+    desk.printer.answer(&answer, |text| {
+        text.pairs([("integration", Some(id.to_string())), (verb, Some(word.to_owned()))]);
+    })?;
+    Ok(Exit::Ok)
 }
 
 async fn list(desk: &Desk<'_>, retired: bool, paging: &Paging) -> Result<Exit, Fault> {

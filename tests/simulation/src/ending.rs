@@ -101,6 +101,9 @@ impl World {
         if let Some(record) = agent.book.accounts().find(|record| !record.accesses.is_empty()) {
             return Err(format!("at the end an access is not settled: {record:?}"));
         }
+        if let Some(record) = agent.book.integrations().find(|found| found.retired && !found.cleared) {
+            return Err(format!("at the end something of ours is left of {record:?}"));
+        }
         if agent.book.meta().reconciling && self.fault.is_none() {
             return Err("at the end the journal is still being reconciled".into());
         }

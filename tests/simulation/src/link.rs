@@ -3,6 +3,7 @@
 use model::Position;
 use rules::{Input, Source};
 
+use crate::agent::Agent;
 use crate::chaos::Happening;
 use crate::fault::Fault;
 use crate::world::{Event, TARGETS, Told, World, incarnation};
@@ -168,6 +169,19 @@ impl World {
     ) -> Told {
         let integration = self.integrations[target].clone();
         self.input(Input::Identified { integration: integration.clone(), identity })?;
-        self.input(Input::Surveyed { integration, sightings, complete: true })
+        self.input(Input::Surveyed { integration, sightings, complete: true })?;
+        self.clear(target)
+    }
+
+    /// What is ours and shared goes once an integration is done with, if its target can be reached.
+    pub(crate) fn clear(&mut self, target: usize) -> Told {
+        let integration = self.integrations[target].clone();
+        let parting = |agent: &Agent| {
+            agent.book.integration(&integration).is_some_and(|found| found.retired && !found.cleared)
+        };
+        if !self.targets[target].up || !self.agent.as_ref().is_some_and(parting) {
+            return Ok(());
+        }
+        self.input(Input::Cleared { integration, removed: vec!["role made-up".into()], left: vec![] })
     }
 }

@@ -353,6 +353,7 @@ impl World {
             }
         }
         self.sync_reports()?;
+        (0..TARGETS).try_for_each(|target| self.clear(target))?;
         let Some(agent) = self.agent.as_ref() else { return Ok(()) };
         let live = agent.book.integrations().filter(|found| !found.retired);
         self.identity = live.map(|found| (found.integration.id.clone(), found.integration.clone())).collect();

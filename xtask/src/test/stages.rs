@@ -164,6 +164,34 @@ pub(super) const STAGES: &[Stage] = &[
         &[Step::Programs, Step::Tests(&["-p", "e2e", "lost_journal"])],
     ),
     suite(
+        "outage",
+        "the target is down, and comes back, also from a backup",
+        POSTGRES,
+        &[Step::Programs, Step::Tests(&["-p", "e2e", "outage"])],
+    ),
+    suite(
+        "offline",
+        "the control plane is away",
+        POSTGRES,
+        &[Step::Programs, Step::Tests(&["-p", "e2e", "offline"])],
+    ),
+    suite(
+        "retire",
+        "an integration is retired",
+        POSTGRES,
+        &[Step::Programs, Step::Tests(&["-p", "e2e", "retire"])],
+    ),
+    suite(
+        "panic",
+        "everything ends at once",
+        POSTGRES,
+        &[
+            Step::Programs,
+            Step::Tests(&["-p", "control", "everything"]),
+            Step::Tests(&["-p", "e2e", "panic"]),
+        ],
+    ),
+    suite(
         "secrecy",
         "no clear secret anywhere",
         POSTGRES,

@@ -209,6 +209,36 @@ pub struct Reason {
     pub reason: String,
 }
 
+/// What is to be ended at once.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EndEverything {
+    /// Only on this connector.
+    #[serde(default)]
+    pub connector: Option<String>,
+    /// Only on this integration.
+    #[serde(default)]
+    pub integration: Option<String>,
+    /// 1 to 2,000 characters.
+    pub reason: String,
+    /// `next` of the page before; none for the first page.
+    #[serde(default)]
+    pub after: Option<String>,
+}
+
+/// What a page of ending everything came to.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct EverythingEnded {
+    /// Accesses and pending requests whose end was asked for just now.
+    pub ended: u64,
+    /// Those whose end had been asked for before, and that are not over.
+    pub ending: u64,
+    /// Connectors that open nothing from now on, until they are resumed.
+    pub paused: Vec<String>,
+    /// Where the next page begins; none after the last.
+    pub next: Option<String>,
+}
+
 /// A credential that only the grantee can open, and how to connect.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Credential {

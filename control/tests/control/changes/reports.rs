@@ -260,10 +260,10 @@ fn body(integration: &IntegrationId, access: &AccessId) -> ReceiptBody {
         at: START,
         integration: integration.clone(),
         target: None,
-        account: AccountId::from_uuid(Uuid::from_u128(7)),
-        account_name: AccountName("tg_ann".into()),
+        account: Some(AccountId::from_uuid(Uuid::from_u128(7))),
+        account_name: Some(AccountName("tg_ann".into())),
         immutable: None,
-        grantee: model::GranteeId::parse("ann").unwrap(),
+        grantee: Some(model::GranteeId::parse("ann").unwrap()),
         access: Some(access.clone()),
         deed: model::Deed::Opened {
             until: START.plus(Span::from_mins(5)),

@@ -29,6 +29,7 @@ fn everybody_may_do_what_their_role_says() {
         ("read settings", Doing::ReadSettings, true, false, false, false),
         ("read the audit log", Doing::ReadAudit, true, false, false, false),
         ("own tokens", Doing::ManageOwn(&ann), true, false, true, false),
+        ("end everything", Doing::EndEverything, true, false, false, false),
         ("browse", Doing::Browse, true, true, true, true),
         ("ask", Doing::Ask, false, false, true, true),
         ("see the request", Doing::SeeRequest(&ann), true, true, true, false),

@@ -1,15 +1,15 @@
 //! Integrations: put, paused, found to be another one, retired.
 
 use model::{
-    Account, AccountId, Code, EndReason, Failure, Integration, IntegrationId, Lifecycle, Observed, Retry,
-    TargetIdentity, Timestamp,
+    Account, AccountId, Code, Deed, EndReason, Failure, Integration, IntegrationId, Lifecycle, Observed,
+    ReceiptBody, Residual, Retry, TargetIdentity, Timestamp,
 };
 
 use super::orders::Refusal;
 use super::{Book, ChainHead, IntegrationRecord};
 use crate::account::AccountRecord;
 use crate::action::{Act, Answer};
-use crate::effects::Effects;
+use crate::effects::{Effects, Tale};
 use crate::ladder::Climb;
 use crate::report::Report;
 
@@ -118,7 +118,7 @@ impl Book {
             }
             Some(record) => {
                 record.integration = integration;
-                record.retired = false;
+                (record.retired, record.cleared) = (false, false);
             }
             None => {
                 self.put_integration(IntegrationRecord {
@@ -130,6 +130,7 @@ impl Book {
                     surveyed: false,
                     chain: ChainHead::default(),
                     retired: false,
+                    cleared: false,
                 });
                 self.hold_to_policy(&id);
             }
@@ -175,7 +176,7 @@ impl Book {
         for account in accounts {
             self.close_account(account, &EndReason::IntegrationRetired, now);
         }
-        self.retire_if_empty(id, now);
+        self.retire_if_empty(id);
         Ok(())
     }
 
@@ -184,8 +185,8 @@ impl Book {
         self.accounts.get(&id).is_some_and(|record| record.canceled && record.accesses.is_empty())
     }
 
-    /// A retiring integration that was surveyed and has no accounts is told as retired; the shell then removes what is shared.
-    pub(super) fn retire_if_empty(&mut self, id: &IntegrationId, now: Timestamp) {
+    /// A retiring integration that was surveyed and has no accounts is retired; the shell then removes what is shared.
+    pub(super) fn retire_if_empty(&mut self, id: &IntegrationId) {
         let retiring = self
             .integrations
             .get(id)
@@ -196,8 +197,39 @@ impl Book {
             if let Some(record) = self.edit_integration(id) {
                 record.retired = true;
             }
-            self.staged.report(Report::IntegrationRetired { integration: id.clone(), at: now });
         }
+    }
+
+    /// The last word on a retired integration: a receipt that names what was removed and what had to be left.
+    pub(super) fn take_cleared(
+        &mut self,
+        id: &IntegrationId,
+        removed: Vec<String>,
+        left: Vec<Residual>,
+        now: Timestamp,
+    ) {
+        let Some(found) = self.integrations.get(id).filter(|found| found.retired && !found.cleared) else {
+            return;
+        };
+        let body = ReceiptBody {
+            at: now,
+            integration: id.clone(),
+            target: found.target.clone(),
+            account: None,
+            account_name: None,
+            immutable: None,
+            grantee: None,
+            access: None,
+            deed: Deed::Retired { removed, left: left.iter().map(|one| one.detail.clone()).collect() },
+            read_back: None,
+            residual: left,
+            recorded_late: false,
+        };
+        if let Some(record) = self.edit_integration(id) {
+            record.cleared = true;
+        }
+        self.staged.tell(Effects { tales: vec![Tale::Receipt(body)] });
+        self.staged.report(Report::IntegrationRetired { integration: id.clone(), at: now });
     }
 
     pub(super) fn accounts_of(&self, integration: &IntegrationId) -> Vec<AccountId> {

@@ -76,7 +76,7 @@ impl Book {
         }
         self.prune(id);
         self.consider(id, now);
-        self.retire_if_empty(&integration, now);
+        self.retire_if_empty(&integration);
     }
 }
 

@@ -371,7 +371,7 @@ impl Book {
         self.prune(id);
         self.consider(id, now);
         if let Some(integration) = self.accounts.get(&id).map(|record| record.account.integration.clone()) {
-            self.retire_if_empty(&integration, now);
+            self.retire_if_empty(&integration);
         }
         Ok(())
     }

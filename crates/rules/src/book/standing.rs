@@ -131,7 +131,7 @@ impl Book {
             self.reconsider_all(now);
             let ids: Vec<_> = self.integrations.keys().cloned().collect();
             for id in ids {
-                self.retire_if_empty(&id, now);
+                self.retire_if_empty(&id);
             }
         }
     }

@@ -124,7 +124,7 @@ impl Book {
         if record.is_forgettable(now) {
             let integration = record.account.integration.clone();
             self.forget_account(id);
-            self.retire_if_empty(&integration, now);
+            self.retire_if_empty(&integration);
             return;
         }
         let integration = record.account.integration.clone();

@@ -69,7 +69,7 @@ impl Book {
             self.surveyed.insert(integration.clone());
             self.reconsider_integration(integration, now);
             self.try_end_reconciling(now);
-            self.retire_if_empty(integration, now);
+            self.retire_if_empty(integration);
         }
     }
 

@@ -26,10 +26,10 @@ fn statement(integration: IntegrationId) -> ReceiptBody {
         at: time("2026-03-01T10:00:00Z"),
         integration,
         target: Some(TargetIdentity("7351234567890123456".into())),
-        account: account(),
-        account_name: AccountName("tg_ann_é\n".into()),
+        account: Some(account()),
+        account_name: Some(AccountName("tg_ann_é\n".into())),
         immutable: Some(ImmutableId("16431".into())),
-        grantee: GranteeId::parse("ann").unwrap(),
+        grantee: Some(GranteeId::parse("ann").unwrap()),
         access: None,
         deed: Deed::Deleted,
         read_back: Some(ReadBack {

@@ -1,9 +1,12 @@
-//! What goes wrong in a world: a target that makes the agent wait.
+//! What goes wrong in a world: a target that makes the agent wait, is down, or comes back from a backup.
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use model::Secret;
+use services::postgres::Mode;
 
 use super::World;
 use crate::clock;
@@ -29,6 +32,33 @@ impl World {
         Ok(session)
     }
 
+    /// Stops the target's server as an outage would.
+    pub fn stop_target(&self) -> anyhow::Result<()> {
+        tokio::task::block_in_place(|| self.target.stop(Mode::Immediate)).context("stop the target")
+    }
+
+    /// Starts the target's server again.
+    pub fn start_target(&self) -> anyhow::Result<()> {
+        tokio::task::block_in_place(|| self.target.start()).context("start the target")
+    }
+
+    /// Copies the target's files while it is down for a moment; gives where the copy is.
+    pub fn back_up_target(&self) -> anyhow::Result<PathBuf> {
+        let copy = self.target.folder().join("backup");
+        self.stop_target()?;
+        copy_folder(&self.target.data_dir(), &copy)?;
+        self.start_target()?;
+        Ok(copy)
+    }
+
+    /// Puts a copy in the place of the target's files.
+    pub fn restore_target(&self, copy: &Path) -> anyhow::Result<()> {
+        self.stop_target()?;
+        std::fs::remove_dir_all(self.target.data_dir()).context("remove the target's files")?;
+        copy_folder(copy, &self.target.data_dir())?;
+        self.start_target()
+    }
+
     /// Waits until the agent waits for a lock.
     pub async fn wait_blocked(&self) -> anyhow::Result<()> {
         let query = "select count(*) from pg_stat_activity
@@ -39,4 +69,10 @@ impl World {
         })
         .await
     }
+}
+
+fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let copied = Command::new("cp").arg("-a").arg(from).arg(to).status().context("run cp")?;
+    ensure!(copied.success(), "copy {} to {}: {copied}", from.display(), to.display());
+    Ok(())
 }

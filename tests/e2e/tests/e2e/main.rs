@@ -1,9 +1,12 @@
 //! The real programs together, from the request to the receipt.
 
 mod lost_journal;
+mod outage;
+mod panic;
 mod recorded;
 #[cfg(target_os = "linux")]
 mod remains;
+mod retire;
 #[cfg(target_os = "linux")]
 mod secrecy;
 mod story;

@@ -332,6 +332,44 @@ fn without_journal_and_control_plane_marks_close_what_the_identity_remembers() {
 }
 
 #[test]
+fn a_retired_integration_is_told_of_once_what_was_shared_is_gone() {
+    let mut bench = overlap();
+    let closing = bench.order(Order::RetireIntegration { integration: target() });
+    bench.well(closing);
+    bench.input(Input::Surveyed { integration: target(), sightings: vec![], complete: true });
+    let told = |bench: &Bench| {
+        let retired = |report: &&Report| matches!(report, Report::IntegrationRetired { .. });
+        bench.reports.iter().filter(retired).count()
+    };
+    let found = bench.book.integration(&target()).unwrap();
+    assert!(found.retired && !found.cleared, "no account is left, and the roles are");
+    assert_eq!(told(&bench), 0);
+    bench.restart();
+    let residual =
+        Residual { kind: ResidualKind::OwnedObjects, detail: "the heir owns a table".into(), ends_at: None };
+    let cleared = Input::Cleared {
+        integration: target(),
+        removed: vec!["role readers".into()],
+        left: vec![residual.clone()],
+    };
+    bench.input(cleared.clone());
+    bench.input(cleared);
+    assert_eq!(told(&bench), 1);
+    let receipts: Vec<ReceiptBody> = bench
+        .reports
+        .iter()
+        .filter_map(|report| match report {
+            Report::Receipt { signed, .. } => Some(serde_json::from_str(signed).unwrap()),
+            _ => None,
+        })
+        .collect();
+    let last = receipts.last().unwrap();
+    let (removed, left) = (vec!["role readers".into()], vec![residual.detail.clone()]);
+    assert_eq!(last.deed, Deed::Retired { removed, left });
+    assert_eq!((last.account, &last.residual), (None, &vec![residual]));
+}
+
+#[test]
 fn an_unremembered_account_that_has_ended_is_not_held_by_the_same_mark_again() {
     let known = overlap();
     let record = known.book.account(account("ann")).unwrap().clone();
