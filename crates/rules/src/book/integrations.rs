@@ -193,10 +193,12 @@ impl Book {
             .is_some_and(|found| found.integration.lifecycle == Lifecycle::Retiring && !found.retired);
         let held_up = || self.accounts_of(id).iter().any(|id| !self.is_let_go(*id));
         // What an old journal does not know of may be there still: only a survey of this life tells.
-        if retiring && self.surveyed.contains(id) && !held_up() {
-            if let Some(record) = self.edit_integration(id) {
-                record.retired = true;
-            }
+        if retiring
+            && self.surveyed.contains(id)
+            && !held_up()
+            && let Some(record) = self.edit_integration(id)
+        {
+            record.retired = true;
         }
     }
 
