@@ -1,6 +1,11 @@
 //! Questions to the catalogue: fixed texts, what differs goes in as parameters. Sessions have
 //! `search_path = pg_catalog`, so names mean the catalogue's own.
 //!
+//! A plan is made once for a session, perhaps while the catalogue was small, and has to serve when it is large: what is
+//! asked of each row is a `(SELECT true … LIMIT 1) IS NULL`, which is looked up by an index, and no `EXISTS`, which may
+//! be answered by reading the whole catalogue first. Whose an object is, is asked by the object alone (only roles own),
+//! so that no other index fits.
+//!
 //! Columns that only some versions have are read through `to_jsonb`, so that one text serves all.
 
 mod accounts;

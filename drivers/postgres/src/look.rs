@@ -125,7 +125,17 @@ fn busy() -> Fault {
 impl PostgresTarget {
     /// Looks at a permission role, or takes a look that serves.
     pub(crate) async fn look(&self, scope: &Scope, level: Level, purpose: Purpose) -> Result<Look, Fault> {
-        let asked = Instant::now();
+        self.look_since(Instant::now(), scope, level, purpose).await
+    }
+
+    /// The same for a question that was asked at a moment: for all accounts of one page it is the same moment.
+    pub(crate) async fn look_since(
+        &self,
+        asked: Instant,
+        scope: &Scope,
+        level: Level,
+        purpose: Purpose,
+    ) -> Result<Look, Fault> {
         let slot = self.book.slot(scope, level);
         let mut known = timeout(PATIENCE, slot.lock()).await.map_err(|_| busy())?;
         if let Some((again, look)) = &*known

@@ -9,6 +9,7 @@ use model::observed::Present;
 use model::{
     AccountName, AccountRef, Code, EntitlementSet, Login, Observed, Residual, ResidualKind, Timestamp,
 };
+use tokio::time::Instant;
 use tokio_postgres::Row;
 
 use crate::account::{Found, Role, column, find, known_oid, permission_of};
@@ -35,6 +36,13 @@ struct Draft {
     excess: Vec<String>,
     residual: Vec<Residual>,
     sessions: u32,
+}
+
+/// What is asked once for all accounts of a page: permission roles as they are from a moment on, and whether roles of
+/// the target's owner may be attached to.
+struct Asked {
+    at: Instant,
+    attached: BTreeMap<u32, bool>,
 }
 
 fn residual(kind: ResidualKind, detail: String) -> Residual {
@@ -78,11 +86,13 @@ impl PostgresTarget {
     /// Finishes what a page of accounts is, by looking at their permission roles.
     async fn present(&self, page: Page, purpose: Purpose) -> Result<Vec<Present>, Fault> {
         let mut found = vec![];
+        let mut asked = Asked { at: Instant::now(), attached: BTreeMap::new() };
         for (_, draft) in page.drafts {
             let Draft { role, memberships, mut excess, residual, sessions } = draft;
             let mut entitlements = EntitlementSet::nothing();
             for membership in &memberships {
-                self.tell(membership, &page.facts, purpose, &mut entitlements, &mut excess).await?;
+                self.tell(membership, &page.facts, purpose, &mut asked, &mut entitlements, &mut excess)
+                    .await?;
             }
             excess.sort();
             excess.dedup();
@@ -107,6 +117,7 @@ impl PostgresTarget {
         membership: &Membership,
         facts: &Facts,
         purpose: Purpose,
+        asked: &mut Asked,
         entitlements: &mut EntitlementSet,
         excess: &mut Vec<String>,
     ) -> Result<(), Fault> {
@@ -127,7 +138,12 @@ impl PostgresTarget {
             permission_of(&self.context, &facts.identity, membership.role, membership.comment.as_deref());
         let Some(entitlement) = ours else {
             let attached = Right::Attach { role: membership.name.clone() };
-            if self.may_be_attached(&membership.name, purpose).await? {
+            let may = match asked.attached.get(&membership.role) {
+                Some(known) => *known,
+                None => self.may_be_attached(&membership.name, purpose).await?,
+            };
+            asked.attached.insert(membership.role, may);
+            if may {
                 entitlements.insert(attached.entitlement());
             } else {
                 excess.push(format!("membership in {name}"));
@@ -138,7 +154,7 @@ impl PostgresTarget {
             excess.push(format!("membership in {name}"));
             return Ok(());
         };
-        match self.look(&scope, level, purpose).await {
+        match self.look_since(asked.at, &scope, level, purpose).await {
             Ok(look) => {
                 excess.extend(look.beyond.iter().map(|what| format!("through {name}: {what}")));
                 if look.here && !look.hollow {

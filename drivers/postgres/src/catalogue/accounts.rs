@@ -31,18 +31,21 @@ SELECT m.member, m.roleid, pg_get_userbyid(m.roleid), m.admin_option,
     coalesce((to_jsonb(m) ->> 'inherit_option')::bool, true),
     coalesce((to_jsonb(m) ->> 'set_option')::bool, true),
     pg_get_userbyid(m.grantor), d.description,
-    EXISTS (SELECT FROM pg_shdepend AS s WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = m.roleid
-        AND s.deptype = 'o' AND s.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)),
+    (SELECT true FROM pg_shdepend AS s WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = m.roleid
+        AND s.deptype = 'o' AND s.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
+        LIMIT 1) IS NOT NULL,
     pg_get_userbyid(m.roleid) = 'tidegate_managed' AND (
-        EXISTS (SELECT FROM pg_roles AS p WHERE p.oid = m.roleid AND (p.rolsuper OR p.rolcreaterole
-            OR p.rolcreatedb OR p.rolreplication OR p.rolbypassrls))
-        OR EXISTS (SELECT FROM pg_auth_members AS n WHERE n.member = m.roleid)
-        OR EXISTS (SELECT FROM pg_shdepend AS s WHERE s.refclassid = 'pg_authid'::regclass
-            AND s.refobjid = m.roleid AND s.deptype = 'a' AND NOT EXISTS (SELECT FROM pg_shdepend AS o
+        (SELECT true FROM pg_roles AS p WHERE p.oid = m.roleid AND (p.rolsuper OR p.rolcreaterole
+            OR p.rolcreatedb OR p.rolreplication OR p.rolbypassrls)) IS NOT NULL
+        OR (SELECT true FROM pg_auth_members AS n WHERE n.member = m.roleid LIMIT 1) IS NOT NULL
+        OR (SELECT true FROM pg_shdepend AS s WHERE s.refclassid = 'pg_authid'::regclass
+            AND s.refobjid = m.roleid AND s.deptype = 'a' AND (SELECT true FROM pg_shdepend AS o
                 LEFT JOIN pg_shdescription AS c ON c.classoid = 'pg_authid'::regclass AND c.objoid = o.refobjid
                 WHERE o.dbid = s.dbid AND o.classid = s.classid AND o.objid = s.objid AND o.deptype = 'o'
-                    AND o.refclassid = 'pg_authid'::regclass AND o.refobjid <> s.refobjid
-                    AND (c.description LIKE 'tidegate:%' OR pg_get_userbyid(o.refobjid) = 'tidegate_managed'))))
+                    AND o.refobjid <> s.refobjid
+                    AND (c.description LIKE 'tidegate:%' OR pg_get_userbyid(o.refobjid) = 'tidegate_managed')
+                LIMIT 1) IS NULL
+            LIMIT 1) IS NOT NULL)
 FROM pg_auth_members AS m
 LEFT JOIN pg_shdescription AS d ON d.classoid = 'pg_authid'::regclass AND d.objoid = m.roleid
 WHERE m.member = ANY ($1::oid[])
@@ -67,11 +70,12 @@ pub(crate) const DEPENDING: &str = "
 SELECT s.refobjid, s.dbid, d.datname, coalesce(d.datallowconn, true),
     CASE WHEN s.deptype = 'o' AND s.classid IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
         THEN 'd'
-        WHEN s.deptype = 'a' AND EXISTS (SELECT FROM pg_shdepend AS o
+        WHEN s.deptype = 'a' AND (SELECT true FROM pg_shdepend AS o
             LEFT JOIN pg_shdescription AS c ON c.classoid = 'pg_authid'::regclass AND c.objoid = o.refobjid
             WHERE o.dbid = s.dbid AND o.classid = s.classid AND o.objid = s.objid AND o.deptype = 'o'
-                AND o.refclassid = 'pg_authid'::regclass AND o.refobjid <> s.refobjid
-                AND (c.description LIKE 'tidegate:%' OR pg_get_userbyid(o.refobjid) = 'tidegate_managed'))
+                AND o.refobjid <> s.refobjid
+                AND (c.description LIKE 'tidegate:%' OR pg_get_userbyid(o.refobjid) = 'tidegate_managed')
+            LIMIT 1) IS NOT NULL
         THEN 'x' ELSE s.deptype::text END,
     s.classid::regclass::text, count(*)
 FROM pg_shdepend AS s LEFT JOIN pg_database AS d ON d.oid = s.dbid
@@ -94,7 +98,7 @@ WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = $1 AND s.deptype = '
 pub(crate) const GIVERS: &str = "
 SELECT DISTINCT r.rolname::text FROM pg_shdepend AS s
 JOIN pg_shdepend AS o ON o.dbid = s.dbid AND o.classid = s.classid AND o.objid = s.objid AND o.deptype = 'o'
-    AND o.refclassid = 'pg_authid'::regclass AND o.refobjid <> s.refobjid
+    AND o.refobjid <> s.refobjid
 JOIN pg_roles AS r ON r.oid = o.refobjid
 JOIN pg_shdescription AS d ON d.classoid = 'pg_authid'::regclass AND d.objoid = r.oid AND d.description LIKE 'tidegate:%'
 WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = $1 AND s.deptype = 'a'

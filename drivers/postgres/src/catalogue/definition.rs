@@ -13,11 +13,12 @@ held AS (
     WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = (SELECT oid FROM role)
         AND s.classid <> 'pg_auth_members'::regclass
         AND NOT (s.deptype = 'o' AND s.classid IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass))
-        AND NOT (s.deptype = 'a' AND EXISTS (SELECT FROM pg_shdepend AS o
+        AND NOT (s.deptype = 'a' AND (SELECT true FROM pg_shdepend AS o
             LEFT JOIN pg_shdescription AS c ON c.classoid = 'pg_authid'::regclass AND c.objoid = o.refobjid
             WHERE o.dbid = s.dbid AND o.classid = s.classid AND o.objid = s.objid AND o.deptype = 'o'
-                AND o.refclassid = 'pg_authid'::regclass AND o.refobjid <> s.refobjid
-                AND (c.description LIKE 'tidegate:%' OR pg_get_userbyid(o.refobjid) = 'tidegate_managed')))
+                AND o.refobjid <> s.refobjid
+                AND (c.description LIKE 'tidegate:%' OR pg_get_userbyid(o.refobjid) = 'tidegate_managed')
+            LIMIT 1) IS NOT NULL)
 )
 SELECT b.kind, b.what, b.name FROM (
     SELECT 'a' AS kind, 'it has an attribute' AS what, NULL::text AS name FROM role

@@ -10,13 +10,15 @@ LEFT JOIN pg_shdescription AS d ON d.classoid = 'pg_authid'::regclass AND d.objo
 WHERE coalesce(d.description, '') = w.comment
     AND NOT (r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls OR r.rolcanlogin)
     AND NOT EXISTS (SELECT FROM pg_auth_members AS m WHERE m.member = r.oid)
-    AND (r.rolname <> 'tidegate_managed' OR NOT EXISTS (SELECT FROM pg_shdepend AS s
+    AND (r.rolname <> 'tidegate_managed' OR (SELECT true FROM pg_shdepend AS s
         WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = r.oid AND s.deptype = 'a'
-            AND NOT EXISTS (SELECT FROM pg_shdepend AS o
+            AND (SELECT true FROM pg_shdepend AS o
                 LEFT JOIN pg_shdescription AS c ON c.classoid = 'pg_authid'::regclass AND c.objoid = o.refobjid
                 WHERE o.dbid = s.dbid AND o.classid = s.classid AND o.objid = s.objid AND o.deptype = 'o'
-                    AND o.refclassid = 'pg_authid'::regclass AND o.refobjid <> s.refobjid
-                    AND (c.description LIKE 'tidegate:%' OR pg_get_userbyid(o.refobjid) = 'tidegate_managed'))))";
+                    AND o.refobjid <> s.refobjid
+                    AND (c.description LIKE 'tidegate:%' OR pg_get_userbyid(o.refobjid) = 'tidegate_managed')
+                LIMIT 1) IS NULL
+        LIMIT 1) IS NULL)";
 
 /// A shared role by name: `$1`.
 pub(crate) const SHARED_ROLE: &str = "
@@ -52,11 +54,12 @@ SELECT NOT (r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication O
     AND NOT EXISTS (SELECT FROM pg_auth_members AS m JOIN pg_roles AS u ON u.oid = m.member
         WHERE m.roleid = r.oid AND NOT u.rolsuper AND u.rolname <> session_user)
     AND NOT EXISTS (SELECT FROM pg_shdepend AS s WHERE s.refclassid = 'pg_authid'::regclass
-        AND s.refobjid = r.oid AND s.deptype = 'a' AND NOT EXISTS (SELECT FROM pg_shdepend AS o
+        AND s.refobjid = r.oid AND s.deptype = 'a' AND (SELECT true FROM pg_shdepend AS o
             LEFT JOIN pg_shdescription AS c ON c.classoid = 'pg_authid'::regclass AND c.objoid = o.refobjid
             WHERE o.dbid = s.dbid AND o.classid = s.classid AND o.objid = s.objid AND o.deptype = 'o'
-                AND o.refclassid = 'pg_authid'::regclass AND o.refobjid <> s.refobjid
-                AND (c.description LIKE 'tidegate:%' OR pg_get_userbyid(o.refobjid) = 'tidegate_managed')))
+                AND o.refobjid <> s.refobjid
+                AND (c.description LIKE 'tidegate:%' OR pg_get_userbyid(o.refobjid) = 'tidegate_managed')
+            LIMIT 1) IS NULL)
 FROM pg_roles AS r WHERE r.oid = $1";
 
 /// A role by name, and why it may not be attached to: `$1` name. A role manages accounts or the server when
