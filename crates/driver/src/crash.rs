@@ -1,12 +1,14 @@
 //! Places at which a debug build dies when a test wants it to, as if it were killed.
 //!
 //! `CRASH_TIDEGATE_AT=open:3` kills the process at the third exchange with the target that belongs to an
-//! `open`; `open:intent` kills it when the intent is on disk and nothing was begun, `open:answer` when the
-//! answer came and is not on disk, `open:kept` when it is. A release build has nothing of this: [`place`]
-//! and [`exchange`] are empty there and [`within`] only waits.
+//! `open`; `open:sent2` when the second statement of an `open` is on its way to the target and nothing of its
+//! answer was read; `open:intent` kills it when the intent is on disk and nothing was begun, `open:answer` when
+//! the answer came and is not on disk, `open:kept` when it is. A release build has nothing of this: [`place`],
+//! [`exchange`] and [`sent`] are empty there, [`dies_when_sent`] is false and [`within`] only waits.
 //!
-//! A driver calls [`exchange`] after each of its exchanges with the target; whoever performs an act wraps it
-//! in [`within`].
+//! A driver calls [`exchange`] after each of its exchanges with the target; before a statement that may change
+//! something it asks [`dies_when_sent`], and if so calls [`sent`] as soon as the statement was given to the
+//! network. Whoever performs an act wraps it in [`within`].
 
 /// Does the work of an act, so that the exchanges in it are counted.
 #[cfg(not(debug_assertions))]
@@ -18,12 +20,22 @@ pub async fn within<F: Future>(_: &'static str, work: F) -> F::Output {
 #[cfg(not(debug_assertions))]
 pub const fn exchange() {}
 
+/// A statement that may change something is about to be sent: is it the one after which the process dies?
+#[cfg(not(debug_assertions))]
+pub const fn dies_when_sent() -> bool {
+    false
+}
+
+/// The statement for which [`dies_when_sent`] was true is on its way, and nothing of its answer was read.
+#[cfg(not(debug_assertions))]
+pub const fn sent() {}
+
 /// A place of an act was reached: `intent`, `answer` or `kept`.
 #[cfg(not(debug_assertions))]
 pub const fn place(_: &str, _: &str) {}
 
 #[cfg(debug_assertions)]
-pub use armed::{exchange, place, within};
+pub use armed::{dies_when_sent, exchange, place, sent, within};
 
 #[cfg(debug_assertions)]
 mod armed {
@@ -32,8 +44,15 @@ mod armed {
 
     use rustix::process::{Signal, getpid, kill_process};
 
+    /// An act that is being performed, and how far it has come.
+    struct Doing {
+        act: &'static str,
+        exchanges: Cell<u32>,
+        statements: Cell<u32>,
+    }
+
     tokio::task_local! {
-        static ACT: (&'static str, Cell<u32>);
+        static DOING: Doing;
     }
 
     fn wanted() -> Option<(&'static str, &'static str)> {
@@ -47,19 +66,36 @@ mod armed {
 
     /// Does the work of an act, so that the exchanges in it are counted.
     pub async fn within<F: Future>(act: &'static str, work: F) -> F::Output {
-        ACT.scope((act, Cell::new(0)), work).await
+        let doing = Doing { act, exchanges: Cell::new(0), statements: Cell::new(0) };
+        DOING.scope(doing, work).await
     }
 
     /// An exchange with the target has come to its end.
     pub fn exchange() {
-        let Some((act, place)) = wanted() else { return };
-        let here = ACT.try_with(|(doing, count)| {
-            count.set(count.get().saturating_add(1));
-            *doing == act && place.parse() == Ok(count.get())
-        });
-        if here.unwrap_or(false) {
+        if wanted().is_some_and(|(act, place)| is_next(act, Some(place), |doing| &doing.exchanges)) {
             die();
         }
+    }
+
+    /// A statement that may change something is about to be sent: is it the one after which the process dies?
+    pub fn dies_when_sent() -> bool {
+        wanted()
+            .is_some_and(|(act, place)| is_next(act, place.strip_prefix("sent"), |doing| &doing.statements))
+    }
+
+    /// The statement for which [`dies_when_sent`] was true is on its way, and nothing of its answer was read.
+    pub fn sent() {
+        die();
+    }
+
+    /// Counts one more in the act that is being performed; is it the one of that act and number?
+    fn is_next(act: &str, number: Option<&str>, of: fn(&Doing) -> &Cell<u32>) -> bool {
+        let next = DOING.try_with(|doing| {
+            let count = of(doing);
+            count.set(count.get().saturating_add(1));
+            doing.act == act && number.is_some_and(|number| number.parse() == Ok(count.get()))
+        });
+        next.unwrap_or(false)
     }
 
     /// A place of an act was reached: `intent`, `answer` or `kept`.

@@ -24,7 +24,8 @@
 //! - need no right in `check` that the verbs do not need, and leave nothing behind in `check`, `discover`,
 //!   `observe` and `survey`;
 //! - connect again by itself after its connections were lost;
-//! - call [`crash::exchange`] after each exchange with the target, so that tests can kill the agent there.
+//! - call [`crash::exchange`] after each exchange with the target, and [`crash::sent`] where [`crash`] says, so
+//!   that tests can kill the agent there.
 //!
 //! [`contract::run`] holds every driver to it; `drivers/README.md` tells how to write one.
 

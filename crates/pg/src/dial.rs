@@ -17,7 +17,7 @@ use tokio_postgres::tls::{MakeTlsConnect, NoTls, TlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::tls::{self, SslMode, TlsFault};
-use crate::wire::{self, Cut, Guarded, HandshakeDone, Tls};
+use crate::wire::{self, Cut, Fuse, Guarded, HandshakeDone, Tls};
 
 /// What serves a connection until its client is dropped.
 pub type Service = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -55,6 +55,8 @@ pub struct Connected {
     pub client: Client,
     pub service: Service,
     pub encrypted: bool,
+    /// The stream's.
+    pub fuse: Fuse,
 }
 
 impl fmt::Debug for Connected {
@@ -161,9 +163,10 @@ impl Dialer {
 
     async fn plain(&self, stream: TcpStream, database: &str) -> Result<Connected, DialFault> {
         let (guarded, cut) = Guarded::new(stream, false);
+        let fuse = guarded.fuse();
         let mut login = self.login(database);
         login.ssl_mode(ClientSslMode::Disable);
-        finish(login.connect_raw(guarded, NoTls).await, &cut, false)
+        finish(login.connect_raw(guarded, NoTls).await, &cut, fuse, false)
     }
 
     async fn encrypted(
@@ -186,10 +189,11 @@ impl Dialer {
             DialFault::Handshake
         })?;
         let (guarded, cut) = Guarded::new(stream, self.place.mode.verifies());
+        let fuse = guarded.fuse();
         let mut login = self.login(database);
         // The handshake is over: the client library is to go straight to the login.
         login.ssl_mode(ClientSslMode::Require).ssl_negotiation(SslNegotiation::Direct);
-        finish(login.connect_raw(guarded, HandshakeDone).await, &cut, true)
+        finish(login.connect_raw(guarded, HandshakeDone).await, &cut, fuse, true)
     }
 
     fn login(&self, database: &str) -> tokio_postgres::Config {
@@ -209,6 +213,7 @@ impl Dialer {
 fn finish<S, T>(
     outcome: Result<(Client, tokio_postgres::Connection<S, T>), tokio_postgres::Error>,
     cut: &Arc<OnceLock<Cut>>,
+    fuse: Fuse,
     encrypted: bool,
 ) -> Result<Connected, DialFault>
 where
@@ -224,7 +229,7 @@ where
                     tracing::debug!(closed = error.is_closed(), "Connection to PostgreSQL ended");
                 }
             });
-            Ok(Connected { client, service, encrypted })
+            Ok(Connected { client, service, encrypted, fuse })
         }
         (Err(error), None) => Err(DialFault::Answer(error)),
     }

@@ -12,4 +12,4 @@ mod wire;
 
 pub use dial::{Connected, DialFault, Dialer, Login, Place, Service};
 pub use tls::{SslMode, TlsFault, certificates};
-pub use wire::Cut;
+pub use wire::{Cut, Fuse};

@@ -5,7 +5,7 @@
 //! - a password in clear text or as MD5 goes only to a server whose certificate was verified;
 //! - a SCRAM exchange that would keep a core busy for long is not begun.
 //!
-//! After the login it gets out of the way.
+//! After the login it gets out of the way. What is left of it is a [`Fuse`].
 
 use std::io;
 use std::pin::Pin;
@@ -59,10 +59,24 @@ pub(crate) async fn asks_for_tls(stream: &mut TcpStream) -> io::Result<bool> {
     }
 }
 
+/// For tests: does something as soon as what is written next has left, before anything more is read.
+#[derive(Clone, Debug, Default)]
+pub struct Fuse(Arc<OnceLock<fn()>>);
+
+impl Fuse {
+    /// Lights it; the first deed stays.
+    pub fn light(&self, deed: fn()) {
+        let _first_wins = self.0.set(deed);
+    }
+}
+
 /// A stream whose incoming messages are looked at until the login is over.
 pub(crate) struct Guarded<S> {
     stream: S,
     watch: Option<Watch>,
+    fuse: Fuse,
+    /// What is to be done, once something was written since the fuse was lit.
+    burns: Option<fn()>,
 }
 
 /// What is known of a login so far.
@@ -82,7 +96,12 @@ impl<S> Guarded<S> {
         let cut = Arc::new(OnceLock::new());
         let watch =
             Watch { password_allowed, held: vec![], passed: vec![], logged_in: false, cut: Arc::clone(&cut) };
-        (Self { stream, watch: Some(watch) }, cut)
+        (Self { stream, watch: Some(watch), fuse: Fuse::default(), burns: None }, cut)
+    }
+
+    /// Returns the stream's fuse.
+    pub(crate) fn fuse(&self) -> Fuse {
+        self.fuse.clone()
     }
 }
 
@@ -178,11 +197,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.burns = self.fuse.0.get().copied();
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = ready!(Pin::new(&mut self.stream).poll_flush(context));
+        if let Some(deed) = self.burns.take_if(|_| flushed.is_ok()) {
+            deed();
+        }
+        Poll::Ready(flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

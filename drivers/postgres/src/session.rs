@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use model::{Code, Failure, Retry, TargetIdentity};
+use pg::Fuse;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -61,6 +62,7 @@ struct Line {
     prepared: Mutex<BTreeMap<&'static str, Statement>>,
     service: AbortHandle,
     clean: bool,
+    fuse: Fuse,
 }
 
 impl Drop for Line {
@@ -197,9 +199,14 @@ impl Pool {
             .await
             .unwrap_or_else(|_| Err(Fault::late(Stage::Harmless)));
         match known {
-            Ok(facts) => {
-                Ok(Line { client: connected.client, facts, prepared: Mutex::default(), service, clean: true })
-            }
+            Ok(facts) => Ok(Line {
+                client: connected.client,
+                facts,
+                prepared: Mutex::default(),
+                service,
+                clean: true,
+                fuse: connected.fuse,
+            }),
             Err(fault) => {
                 service.abort();
                 Err(fault)
@@ -279,7 +286,16 @@ impl Session {
 
     /// Runs a script in one exchange. It may be several statements: see the README on why, and where.
     pub(crate) async fn run(&self, script: &str, stage: Stage) -> Result<(), Fault> {
+        self.about_to_change()?;
         self.within(self.line()?.client.batch_execute(script), stage).await
+    }
+
+    /// What is sent next may change something: tests kill the process when it has left, see `driver::crash`.
+    pub(crate) fn about_to_change(&self) -> Result<(), Fault> {
+        if driver::crash::dies_when_sent() {
+            self.line()?.fuse.light(driver::crash::sent);
+        }
+        Ok(())
     }
 
     /// Prepares what will be asked, so that asking takes one exchange.

@@ -102,6 +102,7 @@ impl PostgresTarget {
     }
 
     async fn one_round(&self, session: &Session, oid: u32, name: &str) -> Result<Round, Fault> {
+        session.about_to_change()?;
         let rows = session.rows(END_SESSIONS, &[&oid, &name]).await?;
         let Some(row) = rows.first() else { return Ok(Round { name: None, living: 0, starting: vec![] }) };
         Ok(Round {
