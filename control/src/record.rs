@@ -218,6 +218,26 @@ pub struct Snapshot {
     pub id: String,
     pub completed_at: Timestamp,
     pub resources: u64,
+    #[serde(default)]
+    pub unlisted: Unlisted,
+}
+
+/// What a discovery could not look into: what is below these parts is not known.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Unlisted {
+    /// How many parts.
+    pub count: u64,
+    /// The first of them.
+    pub parts: Vec<UnlistedPart>,
+}
+
+/// A part of a target that a discovery could not look into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UnlistedPart {
+    pub kind: String,
+    pub path: Vec<String>,
+    pub code: String,
+    pub detail: String,
 }
 
 /// A credential that only the grantee can open.

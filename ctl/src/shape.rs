@@ -199,6 +199,10 @@ pub(crate) struct Integration {
     #[serde(default)]
     pub(crate) discovered_at: Option<String>,
     #[serde(default)]
+    pub(crate) discovering_pages: Option<u32>,
+    #[serde(default)]
+    pub(crate) unlisted: Option<Unlisted>,
+    #[serde(default)]
     pub(crate) access_details: Option<String>,
     #[serde(default)]
     pub(crate) settings: Option<BTreeMap<String, String>>,
@@ -206,6 +210,22 @@ pub(crate) struct Integration {
     pub(crate) secret: Option<String>,
     #[serde(default)]
     pub(crate) drift: Option<Vec<Drift>>,
+}
+
+/// What a discovery could not look into.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Unlisted {
+    pub(crate) count: u64,
+    #[serde(default)]
+    pub(crate) parts: Vec<UnlistedPart>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct UnlistedPart {
+    pub(crate) kind: String,
+    pub(crate) path: Vec<String>,
+    pub(crate) code: String,
+    pub(crate) detail: String,
 }
 
 /// What a survey found that should not be.

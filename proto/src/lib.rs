@@ -50,7 +50,7 @@ pub mod limits {
     pub const LABELS: usize = 64;
     /// Connection lines of one credential.
     pub const CONNECTION_LINES: usize = 64;
-    /// Examples of one kind of drift.
+    /// Examples of one kind of drift, and of parts of a target that could not be listed.
     pub const EXAMPLES: usize = 100;
     /// Bytes of a receipt's statement.
     pub const RECEIPT_BYTES: usize = 15 * 1024 * 1024;

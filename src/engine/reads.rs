@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use driver::sink::{Resource, ResourceSink, SightingSink};
+use driver::sink::{Resource, ResourceSink, SightingSink, Unlisted};
 use driver::{CheckReport, RetireReport};
 use model::{Code, Failure, Integration, IntegrationId, Revision, Sighting, TargetIdentity};
 use tokio::sync::mpsc;
@@ -17,6 +17,8 @@ use crate::measures;
 const PIECE: usize = 500;
 /// Resources go on the wire in pages of this many.
 const PAGE: usize = 500;
+/// So many parts that could not be looked into are named; the others are counted.
+const MOST_UNLISTED: usize = 100;
 /// A target with more resources than this is not listed further.
 const MOST_RESOURCES: usize = 1_000_000;
 
@@ -58,8 +60,18 @@ pub(crate) enum News {
         snapshot: uuid::Uuid,
         page: u32,
         resources: Vec<Resource>,
-        complete: bool,
+        /// How the snapshot ends, on its last page.
+        end: Option<End>,
     },
+}
+
+/// How a snapshot of resources ends.
+#[derive(Debug, Clone)]
+pub(crate) enum End {
+    /// Whole, but for parts that could not be looked into: the first of them, and how many there are.
+    Complete { unlisted: Vec<Unlisted>, count: u64 },
+    /// It was not brought to its end.
+    Broken(Failure),
 }
 
 /// Sightings for the rules.
@@ -91,10 +103,11 @@ pub(crate) async fn read(
     seen: mpsc::Sender<Sightings>,
 ) -> Read {
     let (deadline, begun) = (targets.shop.listing_deadline, Instant::now());
+    let mut pages = Pages::new(&integration.id, &news);
     let work = async {
         match reading {
             Reading::Check => check(&targets, &integration, &news).await.map(|report| (Some(report), None)),
-            Reading::Discover => discover(&targets, &integration, &news).await.map(|()| (None, None)),
+            Reading::Discover => discover(&targets, &integration, &mut pages).await.map(|()| (None, None)),
             Reading::Survey => survey(&targets, &integration, seen).await.map(|()| (None, None)),
             Reading::Retire => retire(&targets, &integration).await.map(|report| (None, Some(report))),
         }
@@ -112,6 +125,7 @@ pub(crate) async fn read(
     };
     tracing::warn!(integration = %integration.id, reading = reading.word(), code = %failure.code, detail = %failure.detail, "Reading the target failed");
     targets.failed(&integration.id, &failure).await;
+    pages.break_off(&failure);
     let (id, revision) = (integration.id.clone(), integration.revision);
     tell(&news, News::Health { integration: id, revision, identity: None, outcome: Err(failure.clone()) });
     came_to(Some(Err(failure)), None)
@@ -144,21 +158,54 @@ struct Pages<'n> {
     page: u32,
     held: Vec<Resource>,
     total: usize,
+    unlisted: Vec<Unlisted>,
+    unlisted_count: u64,
     news: &'n mpsc::Sender<News>,
 }
 
-impl Pages<'_> {
-    async fn send(&mut self, complete: bool) -> Result<(), Failure> {
+impl<'n> Pages<'n> {
+    fn new(integration: &IntegrationId, news: &'n mpsc::Sender<News>) -> Self {
+        Self {
+            integration: integration.clone(),
+            snapshot: uuid::Uuid::now_v7(),
+            page: 0,
+            held: vec![],
+            total: 0,
+            unlisted: vec![],
+            unlisted_count: 0,
+            news,
+        }
+    }
+
+    fn next(&mut self, end: Option<End>) -> News {
         self.page += 1;
-        let one = News::Resources {
+        News::Resources {
             integration: self.integration.clone(),
             snapshot: self.snapshot,
             page: self.page,
             resources: std::mem::take(&mut self.held),
-            complete,
-        };
+            end,
+        }
+    }
+
+    async fn send(&mut self, end: Option<End>) -> Result<(), Failure> {
+        let one = self.next(end);
         let gone = |_| Failure::not_done(Code::UNREACHABLE, "nobody listens to the resources any more");
         self.news.send(one).await.map_err(gone)
+    }
+
+    async fn complete(&mut self) -> Result<(), Failure> {
+        let unlisted = std::mem::take(&mut self.unlisted);
+        self.send(Some(End::Complete { unlisted, count: self.unlisted_count })).await
+    }
+
+    /// Says that what was told so far will not come to its end.
+    fn break_off(&mut self, failure: &Failure) {
+        if self.page > 0 {
+            self.held.clear();
+            let last = self.next(Some(End::Broken(failure.clone())));
+            tell(self.news, last);
+        }
     }
 }
 
@@ -173,8 +220,16 @@ impl ResourceSink for Pages<'_> {
             }
             self.held.push(resource);
             if self.held.len() >= PAGE {
-                self.send(false).await?;
+                self.send(None).await?;
             }
+        }
+        Ok(())
+    }
+
+    async fn miss(&mut self, unlisted: Unlisted) -> Result<(), Failure> {
+        self.unlisted_count += 1;
+        if self.unlisted.len() < MOST_UNLISTED {
+            self.unlisted.push(unlisted);
         }
         Ok(())
     }
@@ -183,15 +238,17 @@ impl ResourceSink for Pages<'_> {
 async fn discover(
     targets: &Targets,
     integration: &Arc<Integration>,
-    news: &mpsc::Sender<News>,
+    pages: &mut Pages<'_>,
 ) -> Result<(), Failure> {
     let opened = targets.open(integration).await?;
-    let snapshot = uuid::Uuid::now_v7();
-    let mut pages =
-        Pages { integration: integration.id.clone(), snapshot, page: 0, held: vec![], total: 0, news };
-    opened.target.discover(&mut pages).await?;
-    tracing::info!(integration = %integration.id, resources = pages.total, "Discovered the target's resources");
-    pages.send(true).await
+    opened.target.discover(pages).await?;
+    let (resources, unlisted) = (pages.total, pages.unlisted_count);
+    tracing::info!(integration = %integration.id, resources, unlisted, "Discovered the target's resources");
+    for part in &pages.unlisted {
+        let Unlisted { under, failure } = part;
+        tracing::debug!(integration = %integration.id, %under, code = %failure.code, detail = %failure.detail, "A part of the target could not be looked into");
+    }
+    pages.complete().await
 }
 
 /// Hands sightings to the rules in pieces.

@@ -19,7 +19,7 @@ use std::str::FromStr;
 use model::id::IdFault;
 use proto::limits;
 
-pub(crate) use manifest::{manifest, probes, resource};
+pub(crate) use manifest::{manifest, probes, resource, resource_id};
 pub(crate) use news::news;
 pub(crate) use orders::{Received, received};
 pub(crate) use reports::report;

@@ -64,9 +64,12 @@ async fn resources(
         return Ok(());
     }
     if page.complete {
-        deed.rows.complete_snapshot(integration, &page.snapshot, deed.now).await?;
+        deed.rows.complete_snapshot(integration, &page.snapshot, page.unlisted, deed.now).await?;
         let whole = deed.rows.snapshot(integration).await?;
-        let after = json!({ "resources": whole.map(|whole| whole.resources) });
+        let mut after = json!({ "resources": whole.as_ref().map(|whole| whole.resources) });
+        if let Some(whole) = whole.filter(|whole| whole.unlisted.count > 0) {
+            after["unlisted"] = json!(whole.unlisted);
+        }
         deed.note("integration.discovered", subject, None, Some(after)).await?;
     }
     Ok(())

@@ -6,7 +6,7 @@ use model::{
 };
 use seal::receipt::SignedReceipt;
 
-use crate::record::{Drift, Health, Resource};
+use crate::record::{Drift, Health, Resource, Unlisted};
 
 /// A report that the agent keeps until it is committed here.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,6 +86,8 @@ pub struct ResourcePage {
     pub page: u32,
     pub resources: Vec<Resource>,
     pub complete: bool,
+    /// On the last page.
+    pub unlisted: Unlisted,
     /// Why the snapshot stops here without being whole.
     pub failure: Option<Failure>,
 }

@@ -13,7 +13,7 @@ use seal::receipt::ChainHead;
 use super::StoreFault;
 use crate::record::{
     AuditEntry, Condition, Connector, Credential, Driver, KeyRecord, Log, NumberedOrder, ReceiptRecord,
-    Remembered, Resource, Snapshot, Stray, Token, User,
+    Remembered, Resource, Snapshot, Stray, Token, Unlisted, User,
 };
 use crate::rules::order::Order;
 use crate::rules::request::{Event, Request};
@@ -137,6 +137,8 @@ pub trait Offers: Send {
     async fn put_offer(&mut self, offer: &Offer) -> Done<()>;
     async fn condition(&mut self, id: &IntegrationId) -> Done<Condition>;
     async fn put_condition(&mut self, id: &IntegrationId, condition: &Condition) -> Done<()>;
+    /// How many pages have come of the youngest snapshot that is under way.
+    async fn pages_under_way(&mut self, id: &IntegrationId) -> Done<Option<u32>>;
     /// The last whole snapshot.
     async fn snapshot(&mut self, id: &IntegrationId) -> Done<Option<Snapshot>>;
     /// Adds a page to a snapshot under way; page 1 begins it anew. Returns false when pages are missing.
@@ -148,7 +150,13 @@ pub trait Offers: Send {
         resources: &[Resource],
     ) -> Done<bool>;
     /// Makes a snapshot under way the present one, and drops every other.
-    async fn complete_snapshot(&mut self, id: &IntegrationId, snapshot: &str, now: Timestamp) -> Done<()>;
+    async fn complete_snapshot(
+        &mut self,
+        id: &IntegrationId,
+        snapshot: &str,
+        unlisted: Unlisted,
+        now: Timestamp,
+    ) -> Done<()>;
     /// Drops all that is under way.
     async fn drop_snapshots(&mut self, id: &IntegrationId) -> Done<()>;
     async fn resources(&mut self, query: &ResourceQuery) -> Done<Vec<FoundResource>>;

@@ -53,7 +53,7 @@ use seal::mark::MarkKeys;
 pub use manifest::Manifest;
 pub use settings::{ConfigFault, Settings};
 pub use setup::{SetupFault, SetupWish};
-pub use sink::{Resource, ResourceSink, SightingSink};
+pub use sink::{Resource, ResourceSink, SightingSink, Unlisted};
 
 /// The admin credential of a target, by key (`username`, `password`, …), as the secret store gave it.
 #[derive(Debug)]
@@ -223,7 +223,7 @@ pub trait Target: Send + Sync {
     /// Does the least that proves the verbs can work; leaves nothing behind.
     async fn check(&self) -> Result<CheckReport, Failure>;
 
-    /// Tells every resource to `out`, in bounded memory.
+    /// Tells every resource to `out`, in bounded memory, and every part that it could not look into.
     async fn discover(&self, out: &mut dyn ResourceSink) -> Result<(), Failure>;
 
     /// Makes the account: shut, marked, with native expiry. An account of ours that is there already is

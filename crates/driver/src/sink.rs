@@ -13,6 +13,14 @@ pub struct Resource {
     pub tags: std::collections::BTreeMap<String, String>,
 }
 
+/// A part of a target that discovery could not look into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unlisted {
+    /// What is below it is not known, which is not the same as not there.
+    pub under: ResourceId,
+    pub failure: Failure,
+}
+
 /// Takes resources as they are found.
 #[async_trait]
 pub trait ResourceSink: Send {
@@ -21,6 +29,15 @@ pub trait ResourceSink: Send {
     /// # Errors
     /// `budget_exceeded` when the snapshot is larger than allowed: stop and pass it on.
     async fn take(&mut self, resources: Vec<Resource>) -> Result<(), Failure>;
+
+    /// Takes note of a part that could not be looked into, while the rest could. A sink that cannot tell of it
+    /// passes the failure on, so that nobody takes what was found for all there is.
+    ///
+    /// # Errors
+    /// The failure, when it cannot be told: stop and pass it on.
+    async fn miss(&mut self, unlisted: Unlisted) -> Result<(), Failure> {
+        Err(unlisted.failure)
+    }
 }
 
 /// Takes accounts as a survey comes across them.

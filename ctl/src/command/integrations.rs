@@ -192,6 +192,7 @@ async fn show(desk: &Desk<'_>, id: &IntegrationId) -> Result<Exit, Fault> {
             ("detail", told.and_then(|health| health.detail.clone())),
             ("resources", Some(found.resources.to_string())),
             ("discovered", found.discovered_at.clone()),
+            ("discovering", found.discovering_pages.map(|pages| format!("{pages} pages so far"))),
             ("access details", found.access_details.clone()),
             ("secret", found.secret.clone()),
         ]);
@@ -204,6 +205,15 @@ async fn show(desk: &Desk<'_>, id: &IntegrationId) -> Result<Exit, Fault> {
             let mut table = Table::new(&["PROBE", "GRADE", "DETAIL"]);
             for probe in &health.probes {
                 table.row([probe.name.clone(), probe.grade.clone(), probe.detail.clone()]);
+            }
+            text.table(&table);
+        }
+        if let Some(unlisted) = &found.unlisted {
+            text.heading(&format!("Not discovered ({})", unlisted.count));
+            let mut table = Table::new(&["BELOW", "CODE", "DETAIL"]);
+            for part in &unlisted.parts {
+                let below = format!("{}:{}", part.kind, part.path.join("/"));
+                table.row([below, part.code.clone(), part.detail.clone()]);
             }
             text.table(&table);
         }

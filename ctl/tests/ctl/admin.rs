@@ -106,6 +106,8 @@ fn integrations_are_listed_and_shown() {
          product     PostgreSQL 15.18\nresources   42\ndiscovered  2026-03-01T10:00:00Z\n\
          secret      file://postgres/admin.json\n\nSettings\nhostname  db.example.com\nport      5432\n\n\
          Last check\nPROBE  GRADE  DETAIL\nlogin  good   it works\n\n\
+         Not discovered (1)\nBELOW                      CODE           DETAIL\n\
+         postgresql-database:audit  right_missing  the admin lacks a right\n\n\
          Last survey\nDRIFT   COUNT  DETAIL                EXAMPLES\nexcess  2      rights added by hand  tg_ann_x7k2\n"
     );
 }

@@ -87,6 +87,8 @@ pub(crate) fn integration(id: &str, revision: u64) -> Value {
             "version": "15.18", "probes": [{ "name": "login", "grade": "good", "detail": "it works" }] },
         "resources": 42, "discovered_at": AT, "updated_at": AT,
         "settings": { "hostname": "db.example.com", "port": "5432" }, "secret": "file://postgres/admin.json",
+        "unlisted": { "count": 1, "parts": [{ "kind": "postgresql-database", "path": ["audit"],
+            "code": "right_missing", "detail": "the admin lacks a right" }] },
         "policy": {}, "drift": [{ "kind": "excess", "count": 2, "examples": ["tg_ann_x7k2"],
             "detail": "rights added by hand", "being_removed": true }],
     })

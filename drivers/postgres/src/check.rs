@@ -54,7 +54,9 @@ impl PostgresTarget {
             probes.push(self.dry_run(&session, &facts).await?);
             let mut databases: Vec<String> = vec![];
             for row in session.rows(DATABASES, &[]).await? {
-                databases.extend(column::<String>(&row, 0).ok());
+                if column(&row, 2)? {
+                    databases.extend(column::<String>(&row, 0).ok());
+                }
             }
             Ok((facts, probes, databases, reach))
         };

@@ -1,14 +1,15 @@
-//! Discovery: roles, databases, and in each database its schemas and tables, page by page through a cursor.
+//! Discovery: roles, databases, and in each database its schemas and tables, page by page through cursors. A
+//! database that cannot be looked into is told as such, and the others are listed all the same.
 
 use std::collections::BTreeMap;
 
-use driver::ResourceSink;
-use driver::sink::Resource;
-use model::{Permission, ResourceId};
+use driver::{Resource, ResourceSink, Unlisted};
+use model::{Code, Permission, ResourceId};
 use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
 
 use crate::account::column;
-use crate::catalogue::{DATABASES, MORE_TABLES, ROLES, SCHEMAS, TABLES};
+use crate::catalogue::{DATABASES, MORE_SCHEMAS, MORE_TABLES, ROLES, SCHEMAS, TABLES};
 use crate::faults::{Fault, Stage};
 use crate::scope::{ATTACH, DATABASE, Level, ROLE, SCHEMA, TABLE};
 use crate::session::{Purpose, Session};
@@ -48,23 +49,32 @@ impl PostgresTarget {
         let mut databases = vec![];
         for row in &rows {
             if let (Some(database), Some(owner)) = (name(row, 0), name(row, 1)) {
-                databases.push((database, owner));
+                databases.push((database, owner, column::<bool>(row, 2)?));
             }
         }
         self.tell_roles(out).await?;
-        for (database, owner) in databases {
-            out.take(vec![resource(DATABASE, [database.as_str()], &on_data(), [("owner", owner)])]).await?;
+        for (database, owner, open) in databases {
+            let told = resource(DATABASE, [database.as_str()], &on_data(), [("owner", owner)]);
+            let under = told.id.clone();
             let session = match self.pool.session(&database, Purpose::Read).await {
                 Ok(session) => session,
-                // Dropped meanwhile, or closed to us: what is in it cannot be had anyway. `check` tells.
-                Err(fault) if fault.state.is_some() => {
-                    tracing::debug!(code = %fault.failure.code, "A database was left out of discovery");
+                // Dropped meanwhile: it is not there.
+                Err(fault) if fault.is(&SqlState::UNDEFINED_DATABASE) => continue,
+                Err(fault) if is_of_one_database(&fault) => {
+                    if open {
+                        out.take(vec![told]).await?;
+                    }
+                    miss(under, fault, out).await?;
                     continue;
                 }
                 Err(fault) => return Err(fault),
             };
+            out.take(vec![told]).await?;
             let outcome = tell_database(&session, &database, out).await;
-            session.settle(outcome).await?;
+            match session.settle(outcome).await {
+                Err(fault) if is_of_one_database(&fault) => miss(under, fault, out).await?,
+                outcome => outcome?,
+            }
         }
         Ok(())
     }
@@ -86,37 +96,52 @@ impl PostgresTarget {
     }
 }
 
+/// Returns true when the server itself refused to go on in one database, and may go on in others. A password
+/// that is refused is tried nowhere else: many tries would lock the admin out.
+fn is_of_one_database(fault: &Fault) -> bool {
+    fault.state.is_some() && fault.failure.code != Code::UNREACHABLE && !fault.is(&SqlState::INVALID_PASSWORD)
+}
+
+async fn miss(under: ResourceId, fault: Fault, out: &mut dyn ResourceSink) -> Result<(), Fault> {
+    let Fault { failure, .. } = fault;
+    tracing::debug!(code = %failure.code, "A database could not be listed");
+    Ok(out.miss(Unlisted { under, failure }).await?)
+}
+
 async fn tell_database(session: &Session, database: &str, out: &mut dyn ResourceSink) -> Result<(), Fault> {
-    let begin = statements::script(&[statements::READ_BEGIN, statements::LONG_READ, TABLES]);
+    let begin = statements::script(&[statements::READ_BEGIN, statements::LONG_READ, SCHEMAS, TABLES]);
     session.run(&begin, Stage::Harmless).await?;
-    let schemas: Vec<Resource> = session
-        .rows(SCHEMAS, &[])
-        .await?
-        .iter()
-        .filter_map(|row| Some((name(row, 0)?, name(row, 1)?)))
-        .map(|(schema, owner)| resource(SCHEMA, [database, &schema], &on_data(), [("owner", owner)]))
-        .collect();
-    if !schemas.is_empty() {
-        out.take(schemas).await?;
-    }
-    loop {
-        let rows = session.rows(MORE_TABLES, &[]).await?;
-        if rows.is_empty() {
-            break;
-        }
-        let tables: Vec<Resource> = rows
-            .iter()
-            .filter_map(|row| Some((name(row, 0)?, name(row, 1)?, name(row, 2)?, name(row, 3)?)))
-            .map(|(schema, table, kind, owner)| {
-                let tags = [("kind", kind_word(&kind).to_owned()), ("owner", owner)];
-                resource(TABLE, [database, &schema, &table], &on_data(), tags)
-            })
-            .collect();
-        if !tables.is_empty() {
-            out.take(tables).await?;
-        }
-    }
+    let schema = |row: &Row| {
+        let (schema, owner) = (name(row, 0)?, name(row, 1)?);
+        Some(resource(SCHEMA, [database, &schema], &on_data(), [("owner", owner)]))
+    };
+    let table = |row: &Row| {
+        let (schema, table, kind, owner) = (name(row, 0)?, name(row, 1)?, name(row, 2)?, name(row, 3)?);
+        let tags = [("kind", kind_word(&kind).to_owned()), ("owner", owner)];
+        Some(resource(TABLE, [database, &schema, &table], &on_data(), tags))
+    };
+    tell_pages(session, MORE_SCHEMAS, &schema, out).await?;
+    tell_pages(session, MORE_TABLES, &table, out).await?;
     session.run(statements::COMMIT, Stage::Harmless).await
+}
+
+/// Tells what a cursor gives, a page at a time.
+async fn tell_pages(
+    session: &Session,
+    more: &'static str,
+    told: &(dyn Fn(&Row) -> Option<Resource> + Sync),
+    out: &mut dyn ResourceSink,
+) -> Result<(), Fault> {
+    loop {
+        let rows = session.rows(more, &[]).await?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let page: Vec<Resource> = rows.iter().filter_map(told).collect();
+        if !page.is_empty() {
+            out.take(page).await?;
+        }
+    }
 }
 
 fn kind_word(relkind: &str) -> &'static str {

@@ -101,6 +101,7 @@ kinds! {
     "StandingVerdict" => v1::StandingVerdict,
     "SurveyNow" => v1::SurveyNow,
     "Survival" => v1::Survival,
+    "Unlisted" => v1::Unlisted,
     "Welcome" => v1::Welcome,
     "Whereabouts" => v1::Whereabouts,
 }

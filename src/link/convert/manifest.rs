@@ -8,7 +8,7 @@ use driver::manifest::{
 };
 use driver::sink::Resource;
 use driver::{Grade, Probe};
-use model::Ownership;
+use model::{Ownership, ResourceId};
 use proto::{limits, v1};
 
 use super::words::residual_kind;
@@ -173,8 +173,24 @@ pub(crate) fn probes(probes: &[Probe]) -> Vec<v1::Probe> {
 /// # Errors
 /// When its names are longer than an order could give back: nobody could ask for it.
 pub(crate) fn resource(resource: &Resource) -> Result<v1::Resource, Fault> {
+    let id = resource_id(&resource.id)?;
+    let tags = resource.tags.iter().take(limits::LABELS);
+    let tags: BTreeMap<_, _> =
+        tags.map(|(key, value)| (cut(key, limits::NAME_BYTES), cut(value, limits::NAME_BYTES))).collect();
+    Ok(v1::Resource {
+        id: Some(id),
+        permissions: resource.permissions.iter().map(|permission| permission.0.clone()).collect(),
+        tags,
+    })
+}
+
+/// Puts a resource's name on the wire.
+///
+/// # Errors
+/// When it has more, longer or emptier parts than the wire takes.
+pub(crate) fn resource_id(id: &ResourceId) -> Result<v1::ResourceId, Fault> {
     const PATH: &str = "resource.id.path";
-    let parts = &resource.id.path;
+    let parts = &id.path;
     if parts.len() > limits::PATH_PARTS {
         return Err(Fault::TooMany { field: PATH, found: parts.len(), most: limits::PATH_PARTS });
     }
@@ -184,12 +200,5 @@ pub(crate) fn resource(resource: &Resource) -> Result<v1::Resource, Fault> {
     if parts.iter().any(String::is_empty) {
         return Err(Fault::Missing { field: PATH });
     }
-    let tags = resource.tags.iter().take(limits::LABELS);
-    let tags: BTreeMap<_, _> =
-        tags.map(|(key, value)| (cut(key, limits::NAME_BYTES), cut(value, limits::NAME_BYTES))).collect();
-    Ok(v1::Resource {
-        id: Some(v1::ResourceId { kind: resource.id.kind.0.clone(), path: parts.clone() }),
-        permissions: resource.permissions.iter().map(|permission| permission.0.clone()).collect(),
-        tags,
-    })
+    Ok(v1::ResourceId { kind: id.kind.0.clone(), path: parts.clone() })
 }

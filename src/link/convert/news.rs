@@ -4,8 +4,8 @@ use driver::CheckReport;
 use model::Timestamp;
 use proto::v1;
 
-use super::{failure, probes, resource, time};
-use crate::engine::reads::News;
+use super::{failure, probes, resource, resource_id, time};
+use crate::engine::reads::{End, News};
 use crate::status::{Health, HealthState};
 
 /// Puts news on the wire. A resource that cannot be told is left out, and the log says so.
@@ -29,7 +29,7 @@ pub(crate) fn news(news: News, now: Timestamp) -> v1::report::Report {
                 target_identity: identity.map(|found| found.0).unwrap_or_default(),
             })
         }
-        News::Resources { integration, snapshot, page, resources, complete } => {
+        News::Resources { integration, snapshot, page, resources, end } => {
             let fits = |one| match resource(one) {
                 Ok(wire) => Some(wire),
                 Err(fault) => {
@@ -37,13 +37,26 @@ pub(crate) fn news(news: News, now: Timestamp) -> v1::report::Report {
                     None
                 }
             };
+            let told = resources.iter().filter_map(fits).collect();
+            let (complete, broken, unlisted, unlisted_count) = match end {
+                None => (false, None, vec![], 0),
+                Some(End::Complete { unlisted, count }) => (true, None, unlisted, count),
+                Some(End::Broken(found)) => (false, Some(failure(&found)), vec![], 0),
+            };
+            // One whose name does not fit is counted all the same.
+            let unlisted = unlisted.into_iter().filter_map(|part| {
+                let under = resource_id(&part.under).ok()?;
+                Some(v1::Unlisted { under: Some(under), failure: Some(failure(&part.failure)) })
+            });
             v1::report::Report::ResourcePage(v1::ResourcePage {
                 integration_id: integration.to_string(),
                 snapshot_id: snapshot.to_string(),
                 page,
-                resources: resources.iter().filter_map(fits).collect(),
+                resources: told,
                 complete,
-                failure: None,
+                failure: broken,
+                unlisted: unlisted.collect(),
+                unlisted_count,
             })
         }
     }

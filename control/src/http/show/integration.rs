@@ -90,6 +90,7 @@ pub(in crate::http) async fn integration(
     let id = &offer.integration.id;
     let condition = rows.condition(id).await?;
     let snapshot = rows.snapshot(id).await?;
+    let discovering_pages = rows.pages_under_way(id).await?;
     let longest = offer.longest.map_or(limits.longest, |own| own.min(limits.longest));
     let lifecycle = match (offer.integration.lifecycle, offer.retired_at) {
         (_, Some(_)) => "retired",
@@ -110,7 +111,9 @@ pub(in crate::http) async fn integration(
         health: condition.health,
         drift: condition.drift.filter(|_| settings),
         resources: snapshot.as_ref().map_or(0, |snapshot| snapshot.resources),
-        discovered_at: snapshot.map(|snapshot| snapshot.completed_at.to_string()),
+        discovered_at: snapshot.as_ref().map(|snapshot| snapshot.completed_at.to_string()),
+        discovering_pages,
+        unlisted: snapshot.map(|snapshot| snapshot.unlisted).filter(|unlisted| unlisted.count > 0),
         updated_at: offer.updated_at.to_string(),
         settings: settings.then(|| offer.integration.settings.clone()),
         secret: settings.then(|| offer.integration.secret.0.clone()),

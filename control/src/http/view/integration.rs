@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::record::{Drift, Health, Pulse};
+use crate::record::{Drift, Health, Pulse, Unlisted};
 use crate::rules::terms::Approval;
 
 /// One logical agent.
@@ -182,6 +182,12 @@ pub struct Integration {
     pub resources: u64,
     #[schema(format = "date-time")]
     pub discovered_at: Option<String>,
+    /// How many pages have come of a discovery that has not come to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub discovering_pages: Option<u32>,
+    /// What the last whole discovery could not look into.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unlisted: Option<Unlisted>,
     #[schema(format = "date-time")]
     pub updated_at: String,
     /// For admins only.

@@ -8,7 +8,7 @@ use model::{
 };
 
 use super::{StoreWorld, at, furnished, kept, request, user};
-use crate::record::{KeyRecord, Remembered, Resource, Stray};
+use crate::record::{KeyRecord, Remembered, Resource, Stray, Unlisted};
 use crate::rules::request::{Asked, By, Stage, Told};
 use crate::store::Rows;
 use crate::store::rows::{RequestQuery, ResourceQuery};
@@ -156,7 +156,7 @@ pub(super) async fn a_snapshot_is_swapped_in_whole(world: &dyn StoreWorld) {
     kept(&store, |rows| {
         Box::pin(async move {
             assert!(rows.add_page(&shop(), "one", 1, &[table("orders")]).await?);
-            rows.complete_snapshot(&shop(), "one", at(5)).await
+            rows.complete_snapshot(&shop(), "one", Unlisted::default(), at(5)).await
         })
     })
     .await;
@@ -171,11 +171,12 @@ pub(super) async fn a_snapshot_is_swapped_in_whole(world: &dyn StoreWorld) {
     .await;
     let mut view = store.read().await.unwrap();
     assert_eq!(names(view.as_mut(), &[]).await, ["orders"], "half a snapshot is seen");
+    assert_eq!(view.pages_under_way(&shop()).await.unwrap(), Some(1));
     drop(view);
     kept(&store, |rows| {
         Box::pin(async move {
             assert!(rows.add_page(&shop(), "two", 2, &[table("wares")]).await?);
-            rows.complete_snapshot(&shop(), "two", at(6)).await
+            rows.complete_snapshot(&shop(), "two", Unlisted::default(), at(6)).await
         })
     })
     .await;
@@ -183,6 +184,7 @@ pub(super) async fn a_snapshot_is_swapped_in_whole(world: &dyn StoreWorld) {
     assert_eq!(names(view.as_mut(), &[]).await, ["items", "wares"]);
     let snapshot = view.snapshot(&shop()).await.unwrap().unwrap();
     assert_eq!((snapshot.id.as_str(), snapshot.resources), ("two", 2));
+    assert_eq!(view.pages_under_way(&shop()).await.unwrap(), None);
 }
 
 pub(super) async fn search_takes_words_literally(world: &dyn StoreWorld) {
@@ -191,7 +193,7 @@ pub(super) async fn search_takes_words_literally(world: &dyn StoreWorld) {
         Box::pin(async move {
             let tables = ["100%_sure", "100 sure", "Größe", "back\\slash"].map(table);
             rows.add_page(&shop(), "one", 1, &tables).await?;
-            rows.complete_snapshot(&shop(), "one", at(5)).await
+            rows.complete_snapshot(&shop(), "one", Unlisted::default(), at(5)).await
         })
     })
     .await;

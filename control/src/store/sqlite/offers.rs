@@ -5,7 +5,7 @@ use model::{IntegrationId, ResourceId, Timestamp};
 
 use super::question::Question;
 use super::{SqliteRows, Through, decode, encode, one, rows, run};
-use crate::record::{Condition, Resource, Snapshot};
+use crate::record::{Condition, Resource, Snapshot, Unlisted};
 use crate::rules::terms::Offer;
 use crate::store::StoreFault;
 use crate::store::rows::{FoundResource, OfferQuery, Offers, ResourceQuery};
@@ -86,6 +86,16 @@ impl<C: Through> Offers for SqliteRows<C> {
         .map(drop)
     }
 
+    async fn pages_under_way(&mut self, id: &IntegrationId) -> Result<Option<u32>, StoreFault> {
+        let pages: Vec<u32> = rows!(
+            self,
+            |row| row.get(0),
+            "SELECT pages FROM snapshots WHERE offer = ? AND present = 0 ORDER BY snapshot DESC LIMIT 1",
+            id.as_str()
+        )?;
+        Ok(pages.first().copied())
+    }
+
     async fn snapshot(&mut self, id: &IntegrationId) -> Result<Option<Snapshot>, StoreFault> {
         one!(self, "SELECT body FROM snapshots WHERE offer = ? AND present = 1", id.as_str())
     }
@@ -144,6 +154,7 @@ impl<C: Through> Offers for SqliteRows<C> {
         &mut self,
         id: &IntegrationId,
         snapshot: &str,
+        unlisted: Unlisted,
         now: Timestamp,
     ) -> Result<(), StoreFault> {
         let count: Vec<i64> = rows!(
@@ -154,7 +165,7 @@ impl<C: Through> Offers for SqliteRows<C> {
             snapshot
         )?;
         let resources = count.first().copied().map_or(0, super::unsigned);
-        let whole = Snapshot { id: snapshot.into(), completed_at: now, resources };
+        let whole = Snapshot { id: snapshot.into(), completed_at: now, resources, unlisted };
         let body = encode(&whole)?;
         run!(self, "DELETE FROM snapshots WHERE offer = ? AND snapshot <> ?", id.as_str(), snapshot)?;
         run!(

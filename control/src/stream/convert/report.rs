@@ -14,7 +14,7 @@ use super::{
     Unreadable, at_most, bytes, code, failure, id, name, optional_time, text, time, unreadable, uuid,
 };
 use crate::changes::sessions::Outcome;
-use crate::record::{Drift, Health, Probe, Resource};
+use crate::record::{Drift, Health, Probe, Resource, Unlisted, UnlistedPart};
 use crate::rules::report::{Glance, NumberedReport, Report, ResourcePage};
 use crate::token::hex;
 
@@ -284,16 +284,11 @@ fn resources(wire: v1::ResourcePage) -> Result<Glance, Unreadable> {
     }
     let mut resources = vec![];
     for found in wire.resources {
-        let place = found.id.ok_or_else(|| unreadable("resources.id", "is not set"))?;
-        at_most("resources.id.path", place.path.len(), limits::PATH_PARTS)?;
+        let id = resource_id("resources.id", found.id)?;
         at_most("resources.permissions", found.permissions.len(), limits::NAME_BYTES)?;
         at_most("resources.tags", found.tags.len(), limits::LABELS)?;
-        let mut path = vec![];
-        for part in place.path {
-            path.push(name("resources.id.path", part)?);
-        }
         resources.push(Resource {
-            id: ResourceId { kind: ResourceKind(name("resources.id.kind", place.kind)?), path },
+            id,
             permissions: found.permissions.into_iter().map(Permission).collect(),
             tags: found.tags,
         });
@@ -304,8 +299,30 @@ fn resources(wire: v1::ResourcePage) -> Result<Glance, Unreadable> {
         page: wire.page,
         resources,
         complete: wire.complete,
+        unlisted: unlisted(wire.unlisted, wire.unlisted_count)?,
         failure: failure("failure", wire.failure)?,
     }))
+}
+
+fn unlisted(parts: Vec<v1::Unlisted>, count: u64) -> Result<Unlisted, Unreadable> {
+    at_most("unlisted", parts.len(), limits::EXAMPLES)?;
+    let mut found = vec![];
+    for part in parts {
+        let ResourceId { kind, path } = resource_id("unlisted.under", part.under)?;
+        let failure = failure("unlisted.failure", part.failure)?;
+        let failure = failure.ok_or_else(|| unreadable("unlisted.failure", "is not set"))?;
+        let (code, detail) = (failure.code.to_string(), failure.detail);
+        found.push(UnlistedPart { kind: kind.0, path, code, detail });
+    }
+    let count = count.max(u64::try_from(found.len()).unwrap_or(u64::MAX));
+    Ok(Unlisted { count, parts: found })
+}
+
+fn resource_id(field: &'static str, wire: Option<v1::ResourceId>) -> Result<ResourceId, Unreadable> {
+    let place = wire.ok_or_else(|| unreadable(field, "is not set"))?;
+    at_most(field, place.path.len(), limits::PATH_PARTS)?;
+    let path = place.path.into_iter().map(|part| name(field, part)).collect::<Result<_, _>>()?;
+    Ok(ResourceId { kind: ResourceKind(name(field, place.kind)?), path })
 }
 
 fn drift(wire: v1::DriftFound) -> Result<Glance, Unreadable> {

@@ -3,7 +3,7 @@
 use control::changes::reports::Committed;
 use control::changes::{Who, connectors, glances, integrations, reports, requests, sessions};
 use control::office::Office;
-use control::record::{KeyUse, Pin, Resource};
+use control::record::{KeyUse, Pin, Resource, Unlisted};
 use control::rules::hello::Hello;
 use control::rules::report::{Glance, NumberedReport, Report, ResourcePage};
 use control::rules::request::Request;
@@ -125,6 +125,7 @@ async fn an_agent_is_believed_only_about_its_own() {
         page: 1,
         resources: vec![],
         complete: true,
+        unlisted: Unlisted::default(),
         failure: None,
     };
     let id = south.id.clone();
@@ -227,6 +228,7 @@ async fn a_snapshot_is_seen_when_its_last_page_has_come() {
                 tags: Default::default(),
             }],
             complete,
+            unlisted: Unlisted::default(),
             failure,
         })
     };

@@ -130,6 +130,15 @@ async fn resources_and_receipts_come_out_as_they_came_in() {
         resources: ["orders", "Größen", "items"].map(table).into(),
         complete: true,
         failure: None,
+        unlisted: vec![v1::Unlisted {
+            under: Some(v1::ResourceId { kind: "postgresql-database".into(), path: vec!["closed".into()] }),
+            failure: Some(v1::Failure {
+                code: "right_missing".into(),
+                detail: "no way in".into(),
+                ..Default::default()
+            }),
+        }],
+        unlisted_count: 3,
     });
     let unnumbered = v1::Report {
         journal_incarnation: memory.journal.clone(),
@@ -167,6 +176,9 @@ async fn resources_and_receipts_come_out_as_they_came_in() {
         }
     }
     assert_eq!(names, ["Größen", "items", "orders"]);
+    let shown = ann.get("/integrations/shop").await.with(200);
+    let part = json!({ "kind": "postgresql-database", "path": ["closed"], "code": "right_missing", "detail": "no way in" });
+    assert_eq!(shown["unlisted"], json!({ "count": 3, "parts": [part] }));
     let list = admin.get("/receipts?limit=2").await.with(200);
     assert_eq!((&list["items"][0]["verified"], &list["items"][1]["number"]), (&json!(false), &json!(2)));
     assert!(list["items"][0]["fault"].is_string());

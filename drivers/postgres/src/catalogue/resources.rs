@@ -1,9 +1,10 @@
 //! What there is to have: databases, schemas, tables, roles.
 
-/// Databases that can be connected to, without templates and those of the services that host them.
+/// Databases without templates and those of the services that host them: name, owner, whether it takes
+/// connections at all.
 pub(crate) const DATABASES: &str = "
-SELECT d.datname, pg_get_userbyid(d.datdba) FROM pg_database AS d
-WHERE d.datallowconn AND NOT d.datistemplate
+SELECT d.datname, pg_get_userbyid(d.datdba), d.datallowconn FROM pg_database AS d
+WHERE NOT d.datistemplate
     AND d.datname NOT IN ('rdsadmin', 'cloudsqladmin', 'alloydbadmin', 'alloydbmetadata', 'azure_maintenance',
         'azure_sys')
 ORDER BY d.datname";
@@ -30,11 +31,14 @@ WHERE r.rolname > $1 AND r.rolname !~ '^pg_' AND NOT EXISTS (SELECT FROM refused
     AND ($3::bool OR pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION'))
 ORDER BY r.rolname LIMIT $2";
 
-/// Schemas of this database: name, owner.
+/// A cursor over the schemas of this database: name, owner.
 pub(crate) const SCHEMAS: &str = "
+DECLARE schemas NO SCROLL CURSOR FOR
 SELECT n.nspname, pg_get_userbyid(n.nspowner) FROM pg_namespace AS n
 WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 ORDER BY n.nspname";
+
+pub(crate) const MORE_SCHEMAS: &str = "FETCH 500 FROM schemas";
 
 /// A cursor over the tables and the like of this database: schema, name, kind, owner. Partitions are left
 /// out where their parent is listed, and what belongs to an extension.
