@@ -19,6 +19,8 @@ mod inventory;
 mod least;
 #[path = "contract/lines.rs"]
 mod lines;
+#[path = "contract/many.rs"]
+mod many;
 #[path = "contract/people.rs"]
 mod people;
 #[path = "contract/resistance.rs"]
@@ -108,6 +110,14 @@ async fn attacks_do_not_succeed(server: Server, admin: Admin) {
     shared::all(&house).await;
 }
 
+async fn many_databases_are_told_page_by_page(server: Server, admin: Admin) {
+    many::databases(&House::open(server.world(admin, None).await).await).await;
+}
+
+async fn many_open_one_table_at_once(server: Server, admin: Admin) {
+    many::openings(&House::open(server.world(admin, None).await).await).await;
+}
+
 async fn its_reach_ends_where_the_script_says(server: Server, admin: Admin) {
     least::all(&House::open(server.world(admin, None).await).await).await;
 }
@@ -127,14 +137,37 @@ macro_rules! plays {
 }
 
 plays! {
-    usual: crate::Server::Usual, crate::Admin::Superuser => a_standby_takes_over, keeps_the_contract, a_check_changes_nothing_and_names_what_is_missing,
+    usual: crate::Server::Usual, crate::Admin::Superuser => many_databases_are_told_page_by_page, many_open_one_table_at_once, a_standby_takes_over, keeps_the_contract, a_check_changes_nothing_and_names_what_is_missing,
         a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;
-    usual_least: crate::Server::Usual, crate::Admin::Least => its_reach_ends_where_the_script_says, keeps_the_contract, a_check_changes_nothing_and_names_what_is_missing,
+    usual_least: crate::Server::Usual, crate::Admin::Least => many_open_one_table_at_once, its_reach_ends_where_the_script_says, keeps_the_contract, a_check_changes_nothing_and_names_what_is_missing,
         a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;
-    eighteen_least: crate::Server::Eighteen, crate::Admin::Least => a_standby_takes_over, its_reach_ends_where_the_script_says, keeps_the_contract, a_check_changes_nothing_and_names_what_is_missing,
+    eighteen_least: crate::Server::Eighteen, crate::Admin::Least => many_open_one_table_at_once, a_standby_takes_over, its_reach_ends_where_the_script_says, keeps_the_contract, a_check_changes_nothing_and_names_what_is_missing,
         a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;
     eighteen: crate::Server::Eighteen, crate::Admin::Superuser => keeps_the_contract, a_check_changes_nothing_and_names_what_is_missing,
         a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;
+}
+
+/// Thousands of accounts on each server, for each admin. What it took is in the output.
+macro_rules! plays_thousands {
+    ($($test:ident: $server:expr, $admin:expr;)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        #[ignore = "long: 5,000 accounts take half a minute and more to make"]
+        async fn $test() {
+            let server: Server = $server;
+            // What the server thinks of its catalogue stays as it was while that was small.
+            let options = Options { log_statement: LogStatement::None, ..server.all_logged() };
+            let options = options.set("autovacuum", "off");
+            let house = House::open(server.world_of(&options, $admin, None).await).await;
+            many::accounts(&house, 5_000).await;
+        }
+    )*};
+}
+
+plays_thousands! {
+    many_accounts_on_15: Server::Usual, Admin::Superuser;
+    many_accounts_on_15_least: Server::Usual, Admin::Least;
+    many_accounts_on_18: Server::Eighteen, Admin::Superuser;
+    many_accounts_on_18_least: Server::Eighteen, Admin::Least;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,7 +9,8 @@ use model::mark::MarkDraft;
 use model::observed::Present;
 use model::{
     Account, AccountName, AccountRef, ConnectorId, Entitlement, EntitlementSet, Failure, Generation,
-    GranteeId, InstanceId, IntegrationId, NewCredential, Ownership, Revision, Rung, Secret, Span,
+    GranteeId, InstanceId, IntegrationId, NewCredential, Ownership, Revision, Rung, Secret, Span, Timestamp,
+    Verifier,
 };
 use seal::keys::MarkKey;
 use seal::mark::MarkKeys;
@@ -78,6 +79,20 @@ impl House {
     }
 
     pub(crate) async fn order(&self, who: &str, wanted: &[Entitlement]) -> (OpenOrder, Secret) {
+        let clear = credential::generate().unwrap();
+        let verifier = PostgresDriver.verifier(&clear).unwrap().unwrap();
+        let until = self.world.now().await.unwrap().plus(Span::from_hours(1));
+        (self.order_until(who, wanted, until, verifier), clear)
+    }
+
+    /// The same with a deadline and a verifier that were made before: making them takes longer than opening.
+    pub(crate) fn order_until(
+        &self,
+        who: &str,
+        wanted: &[Entitlement],
+        until: Timestamp,
+        verifier: Verifier,
+    ) -> OpenOrder {
         let limits = PostgresDriver.manifest().names;
         let grantee = GranteeId::parse(who).unwrap();
         let TargetContext { connector, integration, .. } = &self.context;
@@ -90,7 +105,6 @@ impl House {
             ownership: Ownership::Owned,
             immutable: None,
         };
-        let until = self.world.now().await.unwrap().plus(Span::from_hours(1));
         let mark = MarkDraft {
             connector: connector.clone(),
             integration: integration.clone(),
@@ -100,14 +114,11 @@ impl House {
             until: Some(until),
             last_revoked: None,
         };
-        let clear = credential::generate().unwrap();
-        let verifier = PostgresDriver.verifier(&clear).unwrap().unwrap();
-        let order = OpenOrder {
+        OpenOrder {
             spec: AccountSpec { account, mark, expires: Some(until) },
             wanted: set(wanted),
             credential: NewCredential::Verifier { generation: Generation(1), verifier },
-        };
-        (order, clear)
+        }
     }
 
     pub(crate) async fn try_grantee(&self, who: &str, wanted: &[Entitlement]) -> Result<Grantee, Failure> {
