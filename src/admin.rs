@@ -19,7 +19,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
-use model::Timestamp;
+use model::{InstanceId, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -62,6 +62,8 @@ pub enum Link {
 pub enum Mode {
     /// It has not read its journal yet.
     Starting,
+    /// Another instance of the connector is active; this one is ready to take over. `None`: nobody was seen yet.
+    Standby { active: Option<InstanceId>, epoch: Option<u64> },
     /// It opens and closes.
     Open,
     /// It closes what it has to, and opens nothing.

@@ -1,13 +1,14 @@
 //! The one file that names every concrete type: builds the agent from its configuration, then runs it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use driver::Caller;
 use journal::Journal;
 use journal::JournalFault;
 use journal::identity::{IdentityFault, IdentityStore};
+use journal::lease::LeaseStore;
 use journal::sqlite::{Sqlite, SqliteOptions};
 use model::{ConnectorId, InstanceId};
 use secrets::cache::Cache;
@@ -17,17 +18,20 @@ use uuid::Uuid;
 
 use crate::admin::{self, Admin, AdminFault, Mode, Part, Readiness};
 use crate::clock::{Clock, SystemClock};
+use crate::config::{self, JournalKind};
 use crate::crew::{Crew, Notice, OnExit, Stage, Worker};
 use crate::engine::published::{Desk, Message, Published};
 use crate::engine::targets::{Shop, Targets};
 use crate::engine::{Engine, EngineFault, Parts};
+use crate::journals::{User, of_database, of_file};
 use crate::link::{Link, public_keys};
-use crate::measures::gauges::Gauges;
+use crate::measures::gauges::{self, Gauges};
 use crate::office::Office;
 use crate::reload::{Reading, Reload, Source};
 use crate::shutdown::Shutdown;
 use crate::socket::Socket;
 use crate::socket::clerk::Clerk;
+use crate::standby::{self, Seat};
 use crate::stores;
 use crate::telemetry::Telemetry;
 
@@ -51,6 +55,8 @@ pub enum AppFault {
     OtherConnector { found: ConnectorId, wanted: ConnectorId },
     #[error("the journal cannot be used")]
     Journal(#[from] JournalFault),
+    #[error("another instance of this connector took over ({reason}): start this one again, as a standby")]
+    Superseded { reason: String },
     #[error("the secrets directory cannot be used")]
     Secrets(#[from] DirectoryFault),
     #[error("the engine cannot start")]
@@ -94,17 +100,6 @@ pub async fn run(
     if identity.connector != config.connector {
         return Err(AppFault::OtherConnector { found: identity.connector, wanted: config.connector });
     }
-    let options = SqliteOptions {
-        reserve_bytes: config.journal.reserve_bytes,
-        most_bytes: config.journal.most_bytes,
-        ..SqliteOptions::new(&config.journal.dir)
-    };
-    let journal: Arc<dyn Journal> = Arc::new(Sqlite::open(options).await?);
-    if let Ok(true) = store.shares_volume_with(&config.journal.dir) {
-        tracing::warn!(
-            "Identity and journal are on one volume: if it is lost, open accounts cannot be recognised any more"
-        );
-    }
     let stores = stores::open(&config.secrets, environment)?;
     let instance = InstanceId::from_uuid(Uuid::new_v4());
     let public_keys = public_keys(&identity);
@@ -113,6 +108,70 @@ pub async fn run(
     let dial = Arc::new(Notify::new());
     let mut reload =
         Reload::new(source, &reading, telemetry.clone(), Arc::clone(&secrets), Arc::clone(&dial));
+    let (ready, readiness) = watch::channel(Readiness::starting(started));
+    let gauges: Arc<OnceLock<Gauges>> = Arc::default();
+    let (set, connector) = (Arc::clone(&gauges), config.connector.clone());
+    let look = move || match set.get() {
+        Some(gauges) => gauges.set(),
+        None => gauges::standing_by(&connector, started),
+    };
+    let admin = Admin::bind(config.admin_listen, readiness.clone(), telemetry.metrics(), look)?;
+    let mut crew = Crew::new();
+    let serving = admin.clone();
+    crew.hire(
+        Worker { name: "admin", stage: Stage::Admin, on_exit: OnExit::Restart { pause: PAUSE } },
+        move |stop| {
+            let admin = serving.clone();
+            async move { admin.serve(stop).await.map_err(Into::into) }
+        },
+    );
+    let tell = || {
+        tracing::info!(
+            connector = %config.connector,
+            %instance,
+            admin = %admin.address(),
+            socket = %config.admin_socket.display(),
+            version = env!("CARGO_PKG_VERSION"),
+            "Agent started"
+        );
+    };
+    let user = User {
+        connector: config.connector.clone(),
+        instance,
+        identity: Arc::clone(&store),
+        secrets: Arc::clone(&secrets),
+        clock: Arc::clone(&clock),
+    };
+    let Held { journal, seat } = match &config.journal.kind {
+        JournalKind::Sqlite { .. } => of_one(&config.journal, &store).await?,
+        JournalKind::Postgres(shared) => {
+            tell();
+            let options = of_database(shared, user)?;
+            let waiting = standby::wait(&options, &clock, &ready);
+            match stand_by(waiting, &mut crew, &shutdown, &mut reload).await {
+                Ok(Some(held)) => held,
+                ended => {
+                    ready.send_modify(|ready| ready.mode = Mode::Stopping);
+                    crew.stop(config.shutdown_grace).await;
+                    return ended.map(|_| ());
+                }
+            }
+        }
+    };
+    let leadership = seat.as_ref().map(|seat| Arc::clone(&seat.leadership));
+    let epoch = leadership.as_ref().map_or(0, |leadership| leadership.epoch());
+    let caller = match &leadership {
+        Some(leadership) => {
+            Caller { instance, epoch, licence: Arc::clone(leadership) as Arc<dyn driver::Licence> }
+        }
+        None => Caller::new(instance, epoch),
+    };
+    if let Some(Seat { database, leadership }) = seat {
+        crew.hire(Worker { name: "lease", stage: Stage::Link, on_exit: OnExit::Stop }, move |stop| {
+            let store = Arc::clone(&database) as Arc<dyn LeaseStore>;
+            Arc::clone(&leadership).keep(store, stop)
+        });
+    }
     let targets = Arc::new(Targets::new(Shop {
         connector: config.connector.clone(),
         clock: Arc::clone(&clock),
@@ -121,7 +180,8 @@ pub async fn run(
         sealing: Arc::new(identity.sealing),
         secrets,
         bindings: config.secrets.bindings,
-        caller: Caller { instance, epoch: 0 },
+        caller,
+        leadership: leadership.clone(),
         connect_deadline: config.engine.call_deadline,
         call_deadline: config.engine.call_deadline.saturating_mul(3),
         listing_deadline: config.engine.listing_deadline,
@@ -142,13 +202,13 @@ pub async fn run(
     let (engine, published) = Engine::restore(parts, inbox).await?;
     let down = admin::Link::Down { since: started, reason: "it is not begun yet".into() };
     let (stands, connected) = watch::channel(down);
-    let (ready, readiness) = watch::channel(Readiness::starting(started));
     let desk = Desk { messages: messages.clone(), published: published.clone() };
     let link = Arc::new(Link {
         settings: config.control_plane.clone(),
         token_file: config.token_file.clone(),
         connector: config.connector.clone(),
         instance,
+        epoch,
         started,
         public_keys,
         desk,
@@ -167,9 +227,10 @@ pub async fn run(
         readiness: readiness.clone(),
         telemetry: telemetry.clone(),
     };
-    let gauges = Gauges {
+    let all = Gauges {
         connector: config.connector.clone(),
         started,
+        epoch,
         clock: clock_of_gauges,
         published: published.clone(),
         link: connected.clone(),
@@ -177,24 +238,32 @@ pub async fn run(
         news: news_of_gauges,
         sightings: engine.sightings(),
     };
+    // Set once, here.
+    gauges.get_or_init(|| all);
     let socket =
         Arc::new(Socket { own_folder: config.socket_is_default(), path: config.admin_socket.clone(), clerk });
-    let admin = Admin::bind(config.admin_listen, readiness, telemetry.metrics(), move || gauges.set())?;
-    tracing::info!(
-        connector = %config.connector,
-        admin = %admin.address(),
-        socket = %config.admin_socket.display(),
-        version = env!("CARGO_PKG_VERSION"),
-        "Agent started"
-    );
+    match config.journal.kind {
+        JournalKind::Sqlite { .. } => tell(),
+        JournalKind::Postgres(_) => tracing::info!(epoch, "Agent is active"),
+    }
 
-    let mut crew = Crew::new();
     let mut engine = Some(engine);
+    let of_engine = leadership.clone();
     crew.hire(Worker { name: "engine", stage: Stage::Engine, on_exit: OnExit::Stop }, move |stop| {
-        let engine = engine.take();
+        let (engine, leadership) = (engine.take(), of_engine.clone());
         async move {
             match engine {
-                Some(engine) => engine.run(stop).await.map_err(Into::into),
+                Some(engine) => {
+                    let ended = engine.run(stop).await;
+                    match (&ended, leadership) {
+                        (Ok(()), Some(leadership)) => leadership.is_idle(),
+                        (Err(EngineFault::Journal(JournalFault::Superseded { .. })), Some(leadership)) => {
+                            leadership.lost();
+                        }
+                        (Ok(()) | Err(_), _) => {}
+                    }
+                    ended.map_err(Into::into)
+                }
                 None => Err("the engine runs once; its supervisor begins the agent anew".into()),
             }
         }
@@ -209,14 +278,6 @@ pub async fn run(
             }
         },
     );
-    crew.hire(
-        Worker { name: "admin", stage: Stage::Admin, on_exit: OnExit::Restart { pause: PAUSE } },
-        move |stop| {
-            let admin = admin.clone();
-            async move { admin.serve(stop).await.map_err(Into::into) }
-        },
-    );
-
     crew.hire(
         Worker { name: "socket", stage: Stage::Admin, on_exit: OnExit::Restart { pause: SOCKET_PAUSE } },
         move |stop| {
@@ -239,6 +300,9 @@ pub async fn run(
                     // The engine may be the one that is gone: then there is nobody to tell.
                     drop(messages.send(Message::CloseOnly(reason)).await);
                 }
+                Notice::Stop { reason, .. } if leadership.as_ref().is_some_and(|it| it.is_lost()) => {
+                    break Err(AppFault::Superseded { reason });
+                }
                 Notice::Stop { worker, reason } => break Err(AppFault::Worker { worker, reason }),
             }
         }
@@ -251,12 +315,55 @@ pub async fn run(
     outcome
 }
 
+/// The journal, and for a shared one what its lease hangs on.
+struct Held {
+    journal: Arc<dyn Journal>,
+    seat: Option<Seat>,
+}
+
+/// Opens the journal of one agent.
+async fn of_one(journal: &config::Journal, store: &IdentityStore) -> Result<Held, AppFault> {
+    let options = of_file(journal).unwrap_or_else(|| SqliteOptions::new(&journal.dir));
+    let opened: Arc<dyn Journal> = Arc::new(Sqlite::open(options).await?);
+    if let Ok(true) = store.shares_volume_with(&journal.dir) {
+        tracing::warn!(
+            "Identity and journal are on one volume: if it is lost, open accounts cannot be recognised any more"
+        );
+    }
+    Ok(Held { journal: opened, seat: None })
+}
+
+/// Waits for the lease of a shared journal. `None` when the agent was told to stop before.
+async fn stand_by(
+    waiting: impl Future<Output = Result<Seat, JournalFault>>,
+    crew: &mut Crew,
+    shutdown: &Shutdown,
+    reload: &mut Reload,
+) -> Result<Option<Held>, AppFault> {
+    let mut waiting = std::pin::pin!(waiting);
+    let mut reloads = shutdown.reloads();
+    loop {
+        tokio::select! {
+            () = shutdown.asked() => return Ok(None),
+            seat = &mut waiting => {
+                let seat = seat?;
+                let journal: Arc<dyn Journal> = Arc::new(seat.database.journal(seat.leadership.epoch()));
+                return Ok(Some(Held { journal, seat: Some(seat) }));
+            }
+            Ok(()) = reloads.changed() => drop(reload.again().await),
+            notice = crew.watch() => if let Notice::Stop { worker, reason } = notice {
+                return Err(AppFault::Worker { worker, reason });
+            },
+        }
+    }
+}
+
 /// How the agent stands, by what engine and link show.
 fn readiness_of(shown: &Published, link: &admin::Link) -> Readiness {
     let journal = if shown.journal_works {
         Part::Good
     } else {
-        Part::Bad { reason: "it cannot be written: free space or mend the volume".into() }
+        Part::Bad { reason: "it cannot be written: look at its volume, or at its database".into() }
     };
     let identity = match &shown.identity_fault {
         None => Part::Good,

@@ -20,6 +20,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use model::{ConnectorId, Span};
+use pg::SslMode;
+use secrets::Reference;
 use secrets::binding::Mode;
 use tonic::transport::Uri;
 
@@ -143,12 +145,33 @@ pub struct ControlPlane {
     pub redial_most: Duration,
 }
 
-/// Where the journal is, and how large.
+/// Where the journal is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Journal {
+    /// The agent's own folder, whatever the journal's kind.
     pub dir: PathBuf,
-    pub reserve_bytes: u64,
-    pub most_bytes: Option<u64>,
+    pub kind: JournalKind,
+}
+
+/// What the journal is kept in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JournalKind {
+    /// A file, for one agent.
+    Sqlite { reserve_bytes: u64, most_bytes: Option<u64> },
+    /// A database that several instances share.
+    Postgres(Box<SharedJournal>),
+}
+
+/// Where the database is that several instances share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedJournal {
+    pub host: String,
+    pub port: u16,
+    pub database: String,
+    pub schema: String,
+    pub secret: Reference,
+    pub sslmode: SslMode,
+    pub ca_file: Option<PathBuf>,
 }
 
 /// How admin secrets are read, and where they may be sent.
@@ -184,18 +207,16 @@ pub struct Engine {
     pub survey_every: Span,
 }
 
-impl Journal {
-    /// Returns where the local socket is unless the configuration says otherwise: beside what the agent can
-    /// surely write to.
-    pub fn default_socket(&self) -> PathBuf {
-        self.dir.join("admin").join("agent.sock")
-    }
+/// Returns where the local socket is unless the configuration says otherwise: beside what the agent can
+/// surely write to.
+fn default_socket(journal_dir: &Path) -> PathBuf {
+    journal_dir.join("admin").join("agent.sock")
 }
 
 impl Config {
     /// Returns true when the local socket is where it is by default.
     pub fn socket_is_default(&self) -> bool {
-        self.admin_socket == self.journal.default_socket()
+        self.admin_socket == default_socket(&self.journal.dir)
     }
 
     /// Reads and checks a configuration.

@@ -91,6 +91,8 @@ pub(crate) struct Engine {
     seen: (mpsc::Sender<Sightings>, mpsc::Receiver<Sightings>),
     shown: watch::Sender<Published>,
     journal_works: bool,
+    /// A batch was lost and the journal could not be read since: memory is not the truth, but all there is.
+    unread: bool,
     /// How often orders may have been lost on their way into the journal.
     lapses: u64,
     /// Why configurations could not be saved apart from the journal.
@@ -145,6 +147,7 @@ impl Engine {
             seen: mpsc::channel(64),
             shown,
             journal_works: true,
+            unread: false,
             lapses: 0,
             identity_fault,
             saved,
@@ -252,7 +255,20 @@ impl Engine {
             Message::Heard { source, said } => self.book.handle(Input::Heard { source, said }, reading),
             Message::JournalIsCurrent => self.book.handle(Input::JournalIsCurrent, reading),
             Message::JournalIsOld(done) => {
-                self.begin_anew().await?;
+                match self.begin_anew().await {
+                    Ok(()) => {}
+                    // The link asks again at its next greeting; until then nothing opens.
+                    Err(EngineFault::Journal(
+                        fault @ (JournalFault::NotWritten { .. }
+                        | JournalFault::Full { .. }
+                        | JournalFault::Lost { .. }),
+                    )) => {
+                        tracing::error!(%fault, "The journal could not be given a new life");
+                        (self.journal_works, self.unread) = (false, true);
+                        return Ok(());
+                    }
+                    Err(fault) => return Err(fault),
+                }
                 if done.send(()).is_err() {
                     tracing::debug!("Whoever asked for the new life is gone; it is published all the same");
                 }

@@ -23,13 +23,15 @@ pub enum Exit {
     NotReady = 6,
     /// Receipts do not verify.
     NotVerified = 7,
+    /// Another instance of the connector took over: start this one again, as a standby.
+    Superseded = 8,
     /// A second signal ended it before it had stopped in good order.
     AtOnce = 130,
 }
 
 impl Exit {
     /// Every code with its meaning, for `--help` and the manual.
-    pub const ALL: [(Self, &'static str); 9] = [
+    pub const ALL: [(Self, &'static str); 10] = [
         (Self::Done, "it did what was asked"),
         (Self::Failed, "it could not, for a reason that is none of the others"),
         (Self::Usage, "the command line is wrong"),
@@ -38,6 +40,7 @@ impl Exit {
         (Self::Journal, "the journal is in use, damaged or cannot be written"),
         (Self::NotReady, "the agent is not ready, or a target failed its check"),
         (Self::NotVerified, "receipts do not verify"),
+        (Self::Superseded, "another instance of the connector took over; started again it stands by"),
         (Self::AtOnce, "a second signal ended it before it had stopped in good order"),
     ];
 
@@ -89,6 +92,6 @@ mod tests {
     #[test]
     fn codes_are_distinct_and_in_order() {
         let codes: Vec<_> = Exit::ALL.iter().map(|(exit, _)| exit.code()).collect();
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 130]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 8, 130]);
     }
 }

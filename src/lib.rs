@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod app;
+mod binding;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -12,12 +13,15 @@ pub mod drivers;
 mod engine;
 pub mod exit;
 pub mod hardening;
+mod journals;
+mod leadership;
 mod link;
 pub mod measures;
 mod office;
 pub mod reload;
 pub mod shutdown;
 pub mod socket;
+mod standby;
 pub mod status;
 pub mod stores;
 pub mod telemetry;

@@ -36,6 +36,8 @@ pub(crate) struct Link {
     pub(crate) token_file: PathBuf,
     pub(crate) connector: ConnectorId,
     pub(crate) instance: InstanceId,
+    /// Of the lease under which this instance is active; 0 without one.
+    pub(crate) epoch: u64,
     pub(crate) started: Timestamp,
     pub(crate) public_keys: Vec<v1::PublicKey>,
     pub(crate) desk: Desk,
@@ -114,7 +116,7 @@ impl Link {
             oldest_protocol: proto::PROTOCOL,
             newest_protocol: proto::PROTOCOL,
             journal_incarnation: shown.journal.to_string(),
-            epoch: 0,
+            epoch: self.epoch,
             orders_taken: cursors.take(proto::limits::CURSORS).collect(),
             last_report: shown.last_report.0,
             manifests: drivers::all().map(|driver| convert::manifest(driver.manifest())).collect(),

@@ -56,6 +56,8 @@ pub const MEASURES: &[Measure] = &[
     measure("tidegate_info", Kind::Gauge, &["version", "connector"], "Always 1; which build runs, as which connector"),
     measure("tidegate_started_seconds", Kind::Gauge, &[], "When the process started, in seconds since 1970"),
     measure("tidegate_can_open", Kind::Gauge, &[], "1 when new accesses can be opened as far as journal, clock, pauses and agreement with the control plane go, else 0"),
+    measure("tidegate_active", Kind::Gauge, &[], "1 when this instance acts for the connector, 0 while it stands by"),
+    measure("tidegate_epoch", Kind::Gauge, &[], "The epoch of the lease under which it acts; 0 while it stands by, and when it is the only instance"),
     measure("tidegate_accounts", Kind::Gauge, &[], "Accounts that the journal remembers"),
     measure("tidegate_accesses", Kind::Gauge, &["state"], "Accesses, by state: opening, active, interrupted, ending"),
     measure("tidegate_overdue", Kind::Gauge, &[], "Accesses past their deadline that are not seen ended yet"),
@@ -89,6 +91,7 @@ pub const MEASURES: &[Measure] = &[
     measure("tidegate_journal_up", Kind::Gauge, &[], "1 while the journal takes writes, else 0: only closing goes on then"),
     measure("tidegate_journal_append_seconds", Kind::Histogram, &[], "How long a batch took to be on disk"),
     measure("tidegate_journal_faults_total", Kind::Counter, &[], "Batches that the journal refused or did not answer for"),
+    measure("tidegate_lease_failures_total", Kind::Counter, &[], "Renewals of the lease that the journal's database refused or did not answer"),
     measure("tidegate_reports_uncommitted", Kind::Gauge, &[], "Reports that the control plane has not committed yet"),
     // Link.
     measure("tidegate_link_up", Kind::Gauge, &[], "1 while a session with the control plane stands, else 0"),
@@ -112,6 +115,7 @@ pub(crate) fn describe() {
         metrics::counter!("tidegate_ended_total", "verdict" => verdict_word(verdict)).increment(0);
     }
     metrics::counter!("tidegate_journal_faults_total").increment(0);
+    metrics::counter!("tidegate_lease_failures_total").increment(0);
     metrics::counter!("tidegate_link_sessions_total").increment(0);
     metrics::counter!("tidegate_link_failures_total").increment(0);
 }
@@ -141,6 +145,11 @@ pub(crate) fn appended(took: Duration) {
 /// A batch was refused, or not answered for.
 pub(crate) fn journal_failed() {
     metrics::counter!("tidegate_journal_faults_total").increment(1);
+}
+
+/// The lease was not prolonged.
+pub(crate) fn lease_failed() {
+    metrics::counter!("tidegate_lease_failures_total").increment(1);
 }
 
 /// An access was seen ended: how late after its deadline when that was why, and how long after the word.

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use clap::Args as Arguments;
 use driver::{CheckReport, Grade};
-use journal::Journal as _;
 use journal::identity::{Identity, IdentityStore};
 use model::{Failure, Integration, IntegrationId};
 use rustls::pki_types::CertificateDer;
@@ -133,7 +132,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Ended {
         found.agent.push(Finding::good("files", "token, certificates, secrets and identity can be read, and the local socket's place is closed to others"));
     }
     block_on(async {
-        found.agent.push(journal(&config).await);
+        found.agent.push(journal(context, &config).await);
         if let Ok((store, identity)) = identity(&config) {
             // The journal's folder is made at the first start: until then its place is looked at.
             let place = config.journal.dir.ancestors().find(|dir| dir.exists());
@@ -172,9 +171,9 @@ fn rows(findings: &[Finding]) -> Vec<[String; 3]> {
         .collect()
 }
 
-async fn journal(config: &Config) -> Finding {
-    let looked = with_journal(config, async |journal| {
-        let (loaded, counted) = (journal.load().await?, journal.statistics().await?);
+async fn journal(context: &Context, config: &Config) -> Finding {
+    let looked = with_journal(context, config, async |journal| {
+        let (loaded, counted) = (journal.load().await?, journal.counted().await?);
         Ok(format!(
             "{} rows, {} receipts, {} reports that the control plane has not committed",
             loaded.rows.len(),

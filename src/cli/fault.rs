@@ -148,6 +148,7 @@ impl Fault {
             Self::App(fault) => match fault {
                 AppFault::Identity(_) | AppFault::OtherConnector { .. } => Exit::Identity,
                 AppFault::Journal(_) => Exit::Journal,
+                AppFault::Superseded { .. } => Exit::Superseded,
                 AppFault::Secrets(_) | AppFault::Admin(_) => Exit::Config,
                 AppFault::Engine(_) | AppFault::Worker { .. } | AppFault::Task(_) => Exit::Failed,
             },

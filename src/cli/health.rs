@@ -82,6 +82,8 @@ pub(super) fn link_line(link: &Link) -> String {
 pub(super) fn mode_line(mode: &Mode) -> String {
     match mode {
         Mode::Starting => "starting".to_owned(),
+        Mode::Standby { active: Some(active), .. } => format!("stands by: {active} is active"),
+        Mode::Standby { active: None, .. } => "stands by".to_owned(),
         Mode::Open => "opens and closes".to_owned(),
         Mode::CloseOnly { reason } => format!("closes only: {reason}"),
         Mode::Standstill { reason } => format!("stands still: {reason}"),

@@ -7,8 +7,10 @@ mod rebuild;
 use std::path::PathBuf;
 
 use clap::{Args as Arguments, Subcommand, ValueEnum};
-use journal::sqlite::{Sqlite, Statistics};
-use journal::{Journal as _, JournalFault, Row};
+use journal::lease::{LeaseStore as _, Taking};
+use journal::sqlite::Sqlite;
+use journal::{Journal, JournalFault, Row};
+use journal_postgres::Database;
 use model::BatchId;
 use model::durable::{Batch, Table, Write};
 use rules::book::Meta;
@@ -17,11 +19,12 @@ use serde_json::{Value, json};
 
 use super::fault::Fault;
 use super::print::Lines;
-use super::shared::{absolute, block_on, holds_journal, options, with_journal};
+use super::shared::{absolute, block_on, database, holds_journal, with_journal};
 use super::{Context, Ended};
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::Config;
+use crate::config::{Config, JournalKind};
 use crate::exit::Exit;
+use crate::journals::{Beside, Counted, of_file};
 
 const STOP_IT: &str = "stop it first; accesses outlive the process";
 /// Fields that open the door to offline guessing, or are long and say nothing.
@@ -105,53 +108,50 @@ pub(super) fn run(args: &Args, context: &Context) -> Ended {
 }
 
 fn none_yet(config: &Config) -> Fault {
-    Fault::NoSuchRow { what: format!("file in {}: the agent never ran", config.journal.dir.display()) }
+    let what = match &config.journal.kind {
+        JournalKind::Sqlite { .. } => {
+            format!("file in {}: the agent never ran", config.journal.dir.display())
+        }
+        JournalKind::Postgres(shared) => {
+            format!("tables in the schema `{}` on {}: no agent ever ran", shared.schema, shared.host)
+        }
+    };
+    Fault::NoSuchRow { what }
 }
 
 async fn list(context: &Context, config: &Config) -> Ended {
-    let looked = with_journal(config, async |journal| {
-        Ok((journal.load().await?.incarnation, journal.statistics().await?))
+    let looked = with_journal(context, config, async |journal| {
+        Ok((journal.load().await?.incarnation, journal.counted().await?))
     });
     let (incarnation, counted) = looked.await?.ok_or_else(|| none_yet(config))?;
-    let Statistics {
-        rows,
-        receipts,
-        last_report,
-        uncommitted_reports,
-        database_bytes,
-        log_bytes,
-        reserve_bytes,
-    } = counted;
-    let by_name: Vec<_> = rows.iter().map(|(table, count)| (table.word(), *count)).collect();
-    let rest = [
+    let Counted { rows: by_name, receipts, last_report, uncommitted_reports, bytes } = counted;
+    let mut rest = vec![
         ("receipts", receipts),
-        ("last report", last_report.0),
+        ("last report", last_report),
         ("reports not committed", uncommitted_reports),
-        ("bytes", database_bytes),
-        ("bytes of the log", log_bytes),
-        ("bytes kept back", reserve_bytes),
     ];
-    let answer = json!({
+    rest.extend(bytes.iter().map(|(_, label, count)| (*label, *count)));
+    let mut answer = json!({
         "incarnation": incarnation,
         "rows": by_name.iter().map(|(name, count)| ((*name).to_owned(), json!(count))).collect::<serde_json::Map<_, _>>(),
         "receipts": receipts,
         "last_report": last_report,
         "uncommitted_reports": uncommitted_reports,
-        "database_bytes": database_bytes,
-        "log_bytes": log_bytes,
-        "reserve_bytes": reserve_bytes,
     });
+    if let Value::Object(fields) = &mut answer {
+        fields.extend(bytes.iter().map(|(name, _, count)| ((*name).to_owned(), json!(count))));
+    }
     context.printer.answer(&answer, |lines| {
         let mut table = vec![["incarnation".to_owned(), incarnation.to_string()]];
         table.extend(by_name.iter().map(|(name, count)| [format!("rows of {name}"), count.to_string()]));
-        table.extend(rest.map(|(name, count)| [name.to_owned(), count.to_string()]));
+        table.extend(rest.iter().map(|(name, count)| [(*name).to_owned(), count.to_string()]));
         lines.table(&table);
     })?;
     Ok(Exit::Done)
 }
 
 async fn show(context: &Context, config: &Config, table: Table, key: Option<&str>) -> Ended {
-    let looked = with_journal(config, async |journal| Ok(journal.load().await?.rows));
+    let looked = with_journal(context, config, async |journal| Ok(journal.load().await?.rows));
     let rows = looked.await?.ok_or_else(|| none_yet(config))?;
     let wanted = |row: &Row| row.table == table && key.is_none_or(|key| row.key == key);
     let mut shown = vec![];
@@ -201,8 +201,12 @@ fn hide(value: &mut Value) {
 
 async fn backup(context: &Context, config: &Config, file: PathBuf) -> Ended {
     let file = absolute(&file)?;
-    let copied = with_journal(config, async |journal| Ok(journal.backup(&file).await?));
-    copied.await?.ok_or_else(|| none_yet(config))?;
+    let copied = with_journal(context, config, async |journal| Ok(journal.backup(&file).await?));
+    if !copied.await?.ok_or_else(|| none_yet(config))? {
+        return Err(Fault::Usage(
+            "the journal is in PostgreSQL: make a copy there, with `pg_dump --schema` or as the server is backed up".into(),
+        ));
+    }
     context.printer.answer(&json!({ "file": file }), |lines| {
         lines.push(format!("Wrote {}.", file.display()));
         lines.push("Put back in place it is an old journal: nothing opens until the control plane agrees.");
@@ -213,18 +217,19 @@ async fn backup(context: &Context, config: &Config, file: PathBuf) -> Ended {
 async fn reset_clock(context: &Context, config: &Config, sure: bool) -> Ended {
     let now = SystemClock.wall();
     if sure
+        && let Some(options) = of_file(&config.journal)
         && holds_journal(&config.journal.dir)
-        && let Err(JournalFault::InUse { .. }) = Sqlite::open_close_only(options(config)).await
+        && let Err(JournalFault::InUse { .. }) = Sqlite::open_close_only(options).await
     {
         return Err(Fault::Running { way_out: STOP_IT });
     }
-    let looked = with_journal(config, async |journal| meta(journal).await);
+    let looked = with_journal(context, config, async |journal| meta(journal).await);
     let (key, mut meta) = looked.await?.ok_or_else(|| none_yet(config))?;
     let before = meta.clock;
     let reached = model::Timestamp::from_millis(before.high_water_ms);
     meta.clock = Persisted { high_water_ms: now.as_millis(), jumped: false };
     if sure {
-        write(config, key, &meta).await?;
+        write(context, config, key, &meta).await?;
     }
     let answer = json!({ "wall": now, "reached": reached, "jumped": before.jumped, "done": sure });
     context.printer.answer(&answer, |lines| {
@@ -240,7 +245,7 @@ async fn reset_clock(context: &Context, config: &Config, sure: bool) -> Ended {
 }
 
 /// Returns the connector's single row and its key.
-async fn meta(journal: &Sqlite) -> Result<(String, Meta), Fault> {
+async fn meta(journal: &Beside) -> Result<(String, Meta), Fault> {
     let rows = journal.load().await?.rows;
     let row = rows.into_iter().find(|row| row.table == Table::Meta);
     let Row { key, body, .. } =
@@ -251,15 +256,31 @@ async fn meta(journal: &Sqlite) -> Result<(String, Meta), Fault> {
     }
 }
 
-async fn write(config: &Config, key: String, meta: &Meta) -> Result<(), Fault> {
+async fn write(context: &Context, config: &Config, key: String, meta: &Meta) -> Result<(), Fault> {
     let body = serde_json::to_string(meta)
         .map_err(|fault| Fault::Row { key: format!("`{key}`"), detail: fault.to_string() })?;
-    let journal = match Sqlite::open(options(config)).await {
+    let batch = Batch { id: BatchId(1), writes: vec![Write::Put { table: Table::Meta, key, body }] };
+    if let Some(options) = database(context, config)? {
+        let database = Database::open(options).await?;
+        let Taking::Taken { epoch } = database.take().await? else {
+            return Err(Fault::Running {
+                way_out: "stop every instance first; accesses outlive the processes",
+            });
+        };
+        let written = write_to(&database.journal(epoch), &batch).await;
+        database.release(epoch).await?;
+        return written;
+    }
+    let Some(options) = of_file(&config.journal) else { return Ok(()) };
+    let journal = match Sqlite::open(options).await {
         Err(JournalFault::InUse { .. }) => return Err(Fault::Running { way_out: STOP_IT }),
         other => other?,
     };
-    let put = Write::Put { table: Table::Meta, key, body };
-    let written = journal.append(&Batch { id: BatchId(1), writes: vec![put] }).await;
+    write_to(&journal, &batch).await
+}
+
+async fn write_to(journal: &dyn Journal, batch: &Batch) -> Result<(), Fault> {
+    let written = journal.append(batch).await;
     journal.close().await?;
     written?;
     Ok(())

@@ -10,8 +10,6 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args as Arguments, Subcommand};
-use journal::Journal as _;
-use journal::sqlite::Sqlite;
 use model::IntegrationId;
 use model::durable::Table;
 use rules::book::IntegrationRecord;
@@ -25,6 +23,7 @@ use super::{Context, Ended};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::exit::Exit;
+use crate::journals::Beside;
 use checker::Checker;
 
 /// How many receipts are read at once.
@@ -103,7 +102,7 @@ fn export(context: &Context, out: Option<&Path>, only: &[IntegrationId]) -> Ende
     let (_, identity) = identity(&config)?;
     let mut to = Export::to(out)?;
     let heads = block_on(async {
-        with_journal(&config, async |journal| {
+        with_journal(context, &config, async |journal| {
             let mut heads = vec![];
             for chain in chains(journal).await? {
                 if only.is_empty() || only.contains(&chain.integration) {
@@ -125,7 +124,7 @@ fn export(context: &Context, out: Option<&Path>, only: &[IntegrationId]) -> Ende
 }
 
 /// Returns where each integration's chain ends.
-async fn chains(journal: &Sqlite) -> Result<Vec<ChainHead>, Fault> {
+async fn chains(journal: &Beside) -> Result<Vec<ChainHead>, Fault> {
     let mut heads = vec![];
     for row in journal.load().await?.rows.iter().filter(|row| row.table == Table::Integration) {
         let record: IntegrationRecord = serde_json::from_str(&row.body).map_err(|fault| Fault::Row {
@@ -144,7 +143,7 @@ async fn chains(journal: &Sqlite) -> Result<Vec<ChainHead>, Fault> {
 
 /// Reads a chain page by page.
 async fn each(
-    journal: &Sqlite,
+    journal: &Beside,
     chain: &ChainHead,
     mut take: impl FnMut(SignedReceipt) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
@@ -213,7 +212,7 @@ fn verify(context: &Context, file: Option<&Path>, keys: &[ReceiptPublic], heads:
     };
     let mut checker = Checker::new(keys);
     match file {
-        None => of_journal(&context.config()?, &mut checker)?,
+        None => of_journal(context, &context.config()?, &mut checker)?,
         Some(path) if path == Path::new("-") => of_lines(io::stdin().lock(), path, &mut checker)?,
         Some(path) => {
             let fault = |cause| Fault::File { doing: "read", path: path.into(), cause };
@@ -235,9 +234,9 @@ fn verify(context: &Context, file: Option<&Path>, keys: &[ReceiptPublic], heads:
     Ok(Exit::Done)
 }
 
-fn of_journal(config: &Config, checker: &mut Checker) -> Result<(), Fault> {
+fn of_journal(context: &Context, config: &Config, checker: &mut Checker) -> Result<(), Fault> {
     let looked = block_on(async {
-        with_journal(config, async |journal| {
+        with_journal(context, config, async |journal| {
             for chain in chains(journal).await? {
                 each(journal, &chain, |receipt| checker.receipt(&receipt)).await?;
                 checker.expect(&chain)?;

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use driver::Caller;
+use journal::JournalFault;
 use journal::identity::{Identity, IdentityStore};
-use journal::sqlite::{Sqlite, SqliteOptions};
-use journal::{Journal as _, JournalFault};
+use journal::sqlite::Sqlite;
+use journal_postgres::{Database, Options};
 use model::InstanceId;
 use secrets::cache::Cache;
 use uuid::Uuid;
@@ -16,9 +17,10 @@ use uuid::Uuid;
 use super::fault::{Fault, Faults};
 use super::{CONFIG_FILE, Context};
 use crate::clock::SystemClock;
-use crate::config::{Config, Sources, file, settings};
+use crate::config::{Config, JournalKind, Sources, file, settings};
 use crate::engine::targets::{Shop, Targets};
 use crate::exit::chain;
+use crate::journals::{Beside, User, of_database, of_file};
 use crate::reload::{Reading, RereadFault};
 use crate::socket::ask::ask;
 use crate::socket::words::{Answer, Question};
@@ -138,7 +140,8 @@ pub(super) fn targets(
         sealing: Arc::new(identity.sealing),
         secrets: Arc::new(Cache::new(stores, config.secrets.keep)),
         bindings: config.secrets.bindings,
-        caller: Caller { instance: InstanceId::from_uuid(Uuid::new_v4()), epoch: 0 },
+        caller: Caller::new(InstanceId::from_uuid(Uuid::new_v4()), 0),
+        leadership: None,
         connect_deadline: config.engine.call_deadline,
         call_deadline: config.engine.call_deadline,
         listing_deadline: config.engine.listing_deadline,
@@ -151,20 +154,48 @@ pub(super) fn targets(
 /// # Errors
 /// When it cannot be opened; else what `work` says.
 pub(super) async fn with_journal<T>(
+    context: &Context,
     config: &Config,
-    work: impl AsyncFnOnce(&Sqlite) -> Result<T, Fault>,
+    work: impl AsyncFnOnce(&Beside) -> Result<T, Fault>,
 ) -> Result<Option<T>, Fault> {
-    if !holds_journal(&config.journal.dir) {
-        return Ok(None);
-    }
-    let journal = match Sqlite::open_close_only(options(config)).await {
-        Ok(journal) => journal,
-        Err(JournalFault::InUse { .. }) => Sqlite::open_beside(options(config)).await?,
-        Err(fault) => return Err(fault.into()),
-    };
+    let Some(journal) = beside(context, config).await? else { return Ok(None) };
     let done = work(&journal).await;
     journal.close().await?;
     done.map(Some)
+}
+
+async fn beside(context: &Context, config: &Config) -> Result<Option<Beside>, Fault> {
+    if let Some(options) = of_file(&config.journal) {
+        if !holds_journal(&config.journal.dir) {
+            return Ok(None);
+        }
+        return Ok(Some(Beside::File(match Sqlite::open_close_only(options.clone()).await {
+            Ok(journal) => journal,
+            Err(JournalFault::InUse { .. }) => Sqlite::open_beside(options).await?,
+            Err(fault) => return Err(fault.into()),
+        })));
+    }
+    let Some(options) = database(context, config)? else { return Ok(None) };
+    let found = Database::open_beside(options).await?;
+    Ok(found.map(|database| Beside::Database(database.beside())))
+}
+
+/// Returns how a shared journal's database is opened by a command; `None` when the journal is a file.
+///
+/// # Errors
+/// When the identity, a secret store or a certificate cannot be read.
+pub(super) fn database(context: &Context, config: &Config) -> Result<Option<Options>, Fault> {
+    let JournalKind::Postgres(shared) = &config.journal.kind else { return Ok(None) };
+    let (store, identity) = identity(config)?;
+    let stores = stores::open(&config.secrets, context.environment.clone())?;
+    let user = User {
+        connector: identity.connector,
+        instance: InstanceId::from_uuid(Uuid::new_v4()),
+        identity: Arc::new(store),
+        secrets: Arc::new(Cache::new(stores, config.secrets.keep)),
+        clock: Arc::new(SystemClock),
+    };
+    Ok(Some(of_database(shared, user)?))
 }
 
 /// Asks the running agent on its local socket.
@@ -177,15 +208,6 @@ pub(super) async fn ask_agent(config: &Config, question: &Question) -> Result<An
         return Err(Fault::Refused { why, reason });
     }
     Ok(answer)
-}
-
-/// Returns how the journal is opened.
-pub(super) fn options(config: &Config) -> SqliteOptions {
-    SqliteOptions {
-        reserve_bytes: config.journal.reserve_bytes,
-        most_bytes: config.journal.most_bytes,
-        ..SqliteOptions::new(&config.journal.dir)
-    }
 }
 
 /// Returns true when there is something in the folder: opening would make one else.

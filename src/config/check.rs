@@ -8,12 +8,17 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Component, Path, PathBuf};
 
 use model::{ConnectorId, Span};
-use secrets::binding::Mode;
+use pg::SslMode;
+use secrets::binding::{HostPattern, Mode};
+use secrets::{Reference, Scheme};
 use tonic::transport::Uri;
 use tracing::Level;
 
 use super::keys::{self, Format};
-use super::{Config, ConfigFault, ControlPlane, Engine, Given, Journal, Log, LogFormat, Origin, Secrets};
+use super::{
+    Config, ConfigFault, ControlPlane, Engine, Given, Journal, JournalKind, Log, LogFormat, Origin, Secrets,
+    SharedJournal, default_socket,
+};
 
 /// Checks all texts; `faults` are those that reading found.
 pub(super) fn checked(
@@ -51,11 +56,7 @@ impl Reader<'_> {
             redial_most: self.duration("control_plane.redial_most").as_std(),
         };
         let identity_dir = self.path("identity.dir");
-        let journal = Journal {
-            dir: self.path("journal.dir"),
-            reserve_bytes: mib(self.whole("journal.reserve_mib").unwrap_or_default()),
-            most_bytes: self.whole("journal.most_mib").map(mib),
-        };
+        let (journal_dir, journal_kind) = (self.path("journal.dir"), self.journal());
         let secrets = Secrets {
             file_root: self.path_if("secrets.file_root"),
             keep: self.duration("secrets.keep"),
@@ -63,7 +64,7 @@ impl Reader<'_> {
             bindings: self.choice("secrets.bindings", &BINDINGS, Mode::Strict),
         };
         let admin_listen = self.address("admin.listen");
-        let admin_socket = self.socket("admin.socket").unwrap_or_else(|| journal.default_socket());
+        let admin_socket = self.socket("admin.socket").unwrap_or_else(|| default_socket(&journal_dir));
         let log = Log {
             level: self.choice("log.level", &LEVELS, Level::INFO),
             format: self.choice("log.format", &FORMATS, LogFormat::Auto),
@@ -74,13 +75,13 @@ impl Reader<'_> {
             listing_deadline: self.duration("engine.listing_deadline").as_std(),
             survey_every: self.duration("engine.survey_every"),
         };
-        self.apart(&identity_dir, &journal.dir, secrets.file_root.as_deref());
+        self.apart(&identity_dir, &journal_dir, secrets.file_root.as_deref());
         Some(Config {
             connector: connector?,
             token_file,
             control_plane,
             identity_dir,
-            journal,
+            journal: Journal { dir: journal_dir, kind: journal_kind? },
             secrets,
             admin_listen,
             admin_socket,
@@ -88,6 +89,47 @@ impl Reader<'_> {
             shutdown_grace,
             engine,
         })
+    }
+
+    /// Reads what the journal is kept in; keys of another kind would do nothing and are refused.
+    fn journal(&mut self) -> Option<JournalKind> {
+        let is_shared = self.choice("journal.kind", &KINDS, false);
+        let (others, kind) =
+            if is_shared { (&OF_SQLITE[..], "sqlite") } else { (&OF_POSTGRES[..], "postgres") };
+        for name in others.iter().filter(|name| self.given.contains_key(*name)) {
+            self.fault(
+                name,
+                format!("is for `journal.kind` {kind} alone"),
+                format!("leave it out, or set `journal.kind` to {kind}"),
+            );
+        }
+        if !is_shared {
+            return Some(JournalKind::Sqlite {
+                reserve_bytes: mib(self.whole("journal.reserve_mib").unwrap_or_default()),
+                most_bytes: self.whole("journal.most_mib").map(mib),
+            });
+        }
+        for name in ["journal.server", "journal.secret"] {
+            if !self.given.contains_key(name) {
+                self.misfit(name, "is missing, and `journal.kind` postgres needs it");
+            }
+        }
+        let (host, port) = self.server("journal.server");
+        let database = self.database("journal.database");
+        let schema = self.schema("journal.schema");
+        let secret = self.reference("journal.secret");
+        let sslmode = self.choice("journal.sslmode", &SSL_MODES, SslMode::VerifyFull);
+        let ca_file = self.path_if("journal.ca_file");
+        let secret = secret?;
+        Some(JournalKind::Postgres(Box::new(SharedJournal {
+            host,
+            port,
+            database,
+            schema,
+            secret,
+            sslmode,
+            ca_file,
+        })))
     }
 
     /// The folders that must not lie within one another.
@@ -233,6 +275,56 @@ impl Reader<'_> {
         })
     }
 
+    fn server(&mut self, name: &'static str) -> (String, u16) {
+        let stand_in = (String::new(), POSTGRES_PORT);
+        let Some(text) = self.text(name) else { return stand_in };
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),
+            Some(_) | None => (text.as_str(), None),
+        };
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let port = match port {
+            None => Some(POSTGRES_PORT),
+            Some(port) => {
+                port.parse().ok().filter(|number| *number > 0 && port.bytes().all(|b| b.is_ascii_digit()))
+            }
+        };
+        match (HostPattern::exact(bare), port) {
+            (Ok(_), Some(port)) => (bare.to_owned(), port),
+            _ => {
+                self.misfit(name, "is not a server");
+                stand_in
+            }
+        }
+    }
+
+    fn database(&mut self, name: &'static str) -> String {
+        let text = self.text(name).unwrap_or_default();
+        if text.is_empty() || text.len() > LONGEST_NAME || text.chars().any(char::is_control) {
+            self.misfit(name, "is not the name of a database");
+        }
+        text
+    }
+
+    fn schema(&mut self, name: &'static str) -> String {
+        let text = self.text(name).unwrap_or_default();
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        let begins = text.bytes().next().is_some_and(|first| !first.is_ascii_digit());
+        if !begins || text.starts_with("pg_") || text.len() > LONGEST_NAME || !text.bytes().all(fits) {
+            self.misfit(name, "is not the name of a schema");
+        }
+        text
+    }
+
+    fn reference(&mut self, name: &'static str) -> Option<Reference> {
+        let found = Reference::parse(&self.text(name)?).ok();
+        let found = found.filter(|reference| reference.scheme() != Scheme::Sealed);
+        if found.is_none() {
+            self.misfit(name, "is not a reference to a secret that the agent reads by itself");
+        }
+        found
+    }
+
     fn url(&mut self, name: &'static str, plain: &'static str) -> Uri {
         let plain_allowed = self.flag(plain);
         let Some(text) = self.text(name) else { return Uri::default() };
@@ -272,6 +364,25 @@ impl Reader<'_> {
     }
 }
 
+const POSTGRES_PORT: u16 = 5432;
+/// PostgreSQL cuts longer names.
+const LONGEST_NAME: usize = 63;
+const KINDS: [(&str, bool); 2] = [("sqlite", false), ("postgres", true)];
+const OF_SQLITE: [&str; 2] = ["journal.reserve_mib", "journal.most_mib"];
+const OF_POSTGRES: [&str; 6] = [
+    "journal.server",
+    "journal.database",
+    "journal.schema",
+    "journal.secret",
+    "journal.sslmode",
+    "journal.ca_file",
+];
+const SSL_MODES: [(&str, SslMode); 4] = [
+    ("disable", SslMode::Disable),
+    ("require", SslMode::Require),
+    ("verify-ca", SslMode::VerifyCa),
+    ("verify-full", SslMode::VerifyFull),
+];
 const BINDINGS: [(&str, Mode); 2] = [("first_use", Mode::FirstUse), ("strict", Mode::Strict)];
 const FORMATS: [(&str, LogFormat); 3] =
     [("auto", LogFormat::Auto), ("json", LogFormat::Json), ("text", LogFormat::Text)];

@@ -27,6 +27,14 @@ pub enum Format {
     Whole { least: u64, most: u64 },
     /// `true` or `false`.
     Flag,
+    /// `host` or `host:port`.
+    Server,
+    /// What a database is called.
+    Database,
+    /// What a schema is called: lower-case letters, digits and `_`.
+    Schema,
+    /// Where a secret is kept.
+    Reference,
     /// One of these words.
     Choice(&'static [&'static str]),
 }
@@ -72,6 +80,12 @@ impl Key {
             }
             Format::Whole { least, most } => format!("a whole number from {least} to {most}"),
             Format::Flag => "true or false".into(),
+            Format::Server => "host or host:port, for example db.example.com:5432 or [::1]:5432".into(),
+            Format::Database => "1 to 63 bytes without control characters".into(),
+            Format::Schema => "1 to 63 of a-z, 0-9 and `_`, not beginning with a digit or `pg_`".into(),
+            Format::Reference => {
+                "file://PATH below `secrets.file_root`, or env://TIDEGATE_SECRET_NAME".into()
+            }
             Format::Choice(words) => words.join(", "),
         }
     }
@@ -154,21 +168,63 @@ pub const KEYS: &[Key] = &[
     key(
         "journal.dir",
         Format::Path,
-        "The journal's own folder, on a local disk; made at the first start.",
+        "The journal's own folder, on a local disk; made at the first start. With `journal.kind` postgres only the local socket is in it.",
     )
     .required("/var/lib/tidegate/journal"),
     key(
+        "journal.kind",
+        Format::Choice(&["sqlite", "postgres"]),
+        "`sqlite`: a file in `journal.dir`, for one agent. `postgres`: a database that several instances of the connector share: one is active, the others stand by and take over within 15 s. A journal is not carried from one kind to the other: what the old one had open is found by its marks.",
+    )
+    .or("sqlite"),
+    key(
         "journal.reserve_mib",
         Format::Whole { least: 0, most: 4096 },
-        "How many MiB are kept back on the volume, so that closing can still be recorded when it is full. 0 keeps none.",
+        "For `journal.kind` sqlite: how many MiB are kept back on the volume, so that closing can still be recorded when it is full. 0 keeps none.",
     )
     .or("16"),
     key(
         "journal.most_mib",
         Format::Whole { least: 16, most: 1_048_576 },
-        "How many MiB the journal may grow to; nothing is opened beyond. Left out: the volume is the bound.",
+        "For `journal.kind` sqlite: how many MiB the journal may grow to; nothing is opened beyond. Left out: the volume is the bound.",
     )
     .optional("4096"),
+    key(
+        "journal.server",
+        Format::Server,
+        "For `journal.kind` postgres: where the journal's PostgreSQL is. Port 5432 unless it is given. Required then.",
+    )
+    .optional("journal-db.example.com:5432"),
+    key(
+        "journal.database",
+        Format::Database,
+        "For `journal.kind` postgres: the database, in UTF-8.",
+    )
+    .or("tidegate"),
+    key(
+        "journal.schema",
+        Format::Schema,
+        "For `journal.kind` postgres: the schema of this connector's journal, made at the first start. Each connector needs its own.",
+    )
+    .or("tidegate"),
+    key(
+        "journal.secret",
+        Format::Reference,
+        "For `journal.kind` postgres: where `username` and `password` are kept. Read at each connection, so it can be replaced while the agent runs. Required then; the reference is bound to that server at its first use.",
+    )
+    .optional("file://journal.json"),
+    key(
+        "journal.sslmode",
+        Format::Choice(&["disable", "require", "verify-ca", "verify-full"]),
+        "For `journal.kind` postgres: how the connection is protected. Less than `verify-full` is for trials.",
+    )
+    .or("verify-full"),
+    key(
+        "journal.ca_file",
+        Format::Path,
+        "For `journal.kind` postgres: certificates (PEM) that the server's must lead to. Left out: those of the system.",
+    )
+    .optional("/etc/tidegate/journal-ca.pem"),
     key(
         "secrets.file_root",
         Format::Path,

@@ -51,9 +51,17 @@ fn quoted(key: &Key, value: &str) -> String {
     use super::keys::Format as F;
     match key.format {
         F::Whole { .. } | F::Flag => value.to_owned(),
-        F::Id | F::Url | F::Path | F::Socket | F::Address | F::Duration { .. } | F::Choice(_) => {
-            toml::Value::String(value.to_owned()).to_string()
-        }
+        F::Id
+        | F::Url
+        | F::Path
+        | F::Socket
+        | F::Address
+        | F::Duration { .. }
+        | F::Server
+        | F::Database
+        | F::Schema
+        | F::Reference
+        | F::Choice(_) => toml::Value::String(value.to_owned()).to_string(),
     }
 }
 

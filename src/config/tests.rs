@@ -39,16 +39,22 @@ fn the_least_file_gives_all_defaults() {
     assert_eq!(config.control_plane.redial_most, Duration::from_secs(30));
     assert_eq!(config.secrets.bindings, Mode::FirstUse);
     assert_eq!(config.admin_listen, "127.0.0.1:9464".parse().unwrap());
-    assert_eq!(config.journal.reserve_bytes, 16 << 20);
-    assert_eq!(config.journal.most_bytes, None);
+    assert_eq!(config.journal.kind, JournalKind::Sqlite { reserve_bytes: 16 << 20, most_bytes: None });
     assert_eq!(config.log.level, tracing::Level::INFO);
 }
 
 #[test]
 fn every_default_and_example_is_within_its_limits() {
-    let of = |key: &super::keys::Key| (key.name.to_owned(), key.default.unwrap_or(key.example).to_owned());
-    let all = Sources { flags: KEYS.iter().map(of).collect(), ..Sources::default() };
-    Config::load(&all).unwrap();
+    for kind in ["sqlite", "postgres"] {
+        let of = |key: &super::keys::Key| {
+            let text = if key.name == "journal.kind" { kind } else { key.default.unwrap_or(key.example) };
+            (key.name.to_owned(), text.to_owned())
+        };
+        let all = Sources { flags: KEYS.iter().map(of).collect(), ..Sources::default() };
+        // What is for the other kind of journal is refused for that alone.
+        let faults = Config::load(&all).unwrap_err();
+        assert!(faults.iter().all(|fault| fault.reason.contains("`journal.kind`")), "{kind}: {faults:?}");
+    }
 }
 
 #[test]
@@ -264,7 +270,78 @@ fn the_file_that_is_written_reads_back_and_names_every_key() {
         .map(|row| row.key)
         .collect();
     assert_eq!(keys.len(), KEYS.len());
-    Config::load(&sources(&all.join("\n"))).unwrap();
+    // So it does for either kind of journal, but for what is the other kind's.
+    for (kind, foreign) in [("sqlite", 6), ("postgres", 2)] {
+        let all = all.join("\n").replace("kind = \"sqlite\"", &format!("kind = \"{kind}\""));
+        let faults = refusals(&sources(&all));
+        assert_eq!(faults.len(), foreign, "{faults:?}");
+        assert!(faults.iter().all(|fault| fault.contains("`journal.kind`")), "{faults:?}");
+    }
+}
+
+#[test]
+fn a_shared_journal_is_read_whole() {
+    let shared = |lines: &[&str]| {
+        let mut sources = sources(GOOD);
+        let base =
+            ["journal.kind=postgres", "journal.server=db.example.com", "journal.secret=file://journal.json"];
+        sources.flags = base
+            .iter()
+            .chain(lines)
+            .map(|line| line.split_once('=').unwrap())
+            .map(|(key, text)| (key.to_owned(), text.to_owned()))
+            .collect();
+        Config::load(&sources)
+    };
+    let JournalKind::Postgres(found) = shared(&[]).unwrap().journal.kind else { panic!("it is a file") };
+    assert_eq!((found.host.as_str(), found.port), ("db.example.com", 5432));
+    assert_eq!((found.database.as_str(), found.schema.as_str()), ("tidegate", "tidegate"));
+    assert_eq!((found.sslmode, found.ca_file), (SslMode::VerifyFull, None));
+    let table = [
+        ("journal.server=db.example.com:6432", true),
+        ("journal.server=10.0.0.1", true),
+        ("journal.server=[fd00::1]:5432", true),
+        ("journal.server=fd00::1", true),
+        ("journal.server=db:0", false),
+        ("journal.server=db:+5", false),
+        ("journal.server=db:70000", false),
+        ("journal.server=postgres://db", false),
+        ("journal.server=user@db", false),
+        ("journal.schema=harbour_1", true),
+        ("journal.schema=Harbour", false),
+        ("journal.schema=1harbour", false),
+        ("journal.schema=pg_harbour", false),
+        ("journal.schema=a\"; DROP TABLE head; --", false),
+        ("journal.database=My Journals", true),
+        ("journal.secret=env://TIDEGATE_SECRET_JOURNAL", true),
+        ("journal.secret=hunter2", false),
+        ("journal.secret=sealed://AAAA", false),
+        ("journal.sslmode=require", true),
+        ("journal.sslmode=prefer", false),
+        ("journal.ca_file=ca.pem", false),
+        ("journal.reserve_mib=16", false),
+        ("journal.kind=mysql", false),
+    ];
+    for (line, taken) in table {
+        let found = shared(&[line]);
+        assert_eq!(found.is_ok(), taken, "{line}: {:?}", found.err());
+    }
+    for missing in ["journal.server", "journal.secret"] {
+        let mut sources = sources(GOOD);
+        let whole = [
+            ("journal.kind", "postgres"),
+            ("journal.server", "db"),
+            ("journal.secret", "file://journal.json"),
+        ];
+        let given = whole.into_iter().filter(|(key, _)| *key != missing);
+        sources.flags = given.map(|(key, text)| (key.to_owned(), text.to_owned())).collect();
+        let told = refusals(&sources);
+        assert!(told.len() == 1 && told[0].contains(missing), "{told:?}");
+    }
+    // What only a shared journal has says so beside a file.
+    assert!(
+        with("journal.sslmode=require").unwrap_err()[0].to_string().contains("`journal.kind` to postgres")
+    );
 }
 
 #[test]

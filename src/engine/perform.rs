@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use driver::{AccountSpec, Driver, HeirPolicy, OpenOrder, crash, credential};
 use journal::identity::Meeting;
+use model::mark::MarkDraft;
 use model::{
-    AccountId, AccountRef, Code, EntitlementSet, Failure, Generation, Integration, NewCredential, Observed,
-    Rung, Secret, TargetIdentity, Timestamp, Verifier,
+    AccountId, AccountRef, Code, EntitlementSet, Failure, Generation, Integration, MarkState, NewCredential,
+    Observed, Rung, Secret, TargetIdentity, Timestamp, Towards, Verifier,
 };
 use rules::{Act, Action, Answer, ConnectionLine, Ladder, Task, Ticket};
 use seal::credential::seal_credential;
@@ -173,19 +174,24 @@ impl Performer {
                 let credential = self.credential(account.id, generation, verifier)?;
                 let expires = expires.map(|at| opened.in_target_time(at));
                 let spec = AccountSpec { account, mark, expires };
+                self.may(Towards::More)?;
                 let order = OpenOrder { spec, wanted: wanted.clone(), credential };
                 let made = target.open(&order).await?;
                 self.done(opened, &made, &wanted, None).await
             }
             Act::Converge { account, mark, expires, wanted, shrinks } => {
                 let account = account.to_ref();
+                self.may(Towards::More)?;
                 let mut failure = target.grant(&account, &wanted).await.err();
                 let expires = expires.map(|at| opened.in_target_time(at));
-                let renewed = target.renew(&account, &mark, expires).await;
+                let renewed = match self.may(Towards::More) {
+                    Ok(()) => target.renew(&account, &mark, expires).await,
+                    Err(failure) => Err(failure),
+                };
                 failure = failure.or(renewed.err());
                 let driver = drivers::find(&integration.kind);
                 if shrinks && driver.is_some_and(must_end_sessions) {
-                    failure = failure.or(target.revoke(&account, Rung::EndSessions).await.err());
+                    failure = failure.or(self.rung(opened, &account, Rung::EndSessions).await.err());
                 }
                 self.done(opened, &account, &wanted, failure).await
             }
@@ -195,6 +201,7 @@ impl Performer {
                     account.to_ref(),
                     mark.until.map(|at| opened.in_target_time(at.plus(rules::account::GRACE))),
                 );
+                self.may(Towards::More)?;
                 target.rotate(&account, &credential).await?;
                 target.renew(&account, &mark, expires).await?;
                 self.done(opened, &account, &EntitlementSet::nothing(), None).await
@@ -204,10 +211,17 @@ impl Performer {
                     .is_some_and(|driver| driver.manifest().shutting_scrambles);
                 let mut ladder = Ladder::new(account.ownership, scrambles);
                 let account = account.to_ref();
+                self.look_first(opened, &account, &mark).await?;
                 while let Some(task) = ladder.next_task() {
                     match task {
-                        Task::Rung(rung) => ladder.done(task, target.revoke(&account, rung).await),
-                        Task::Renew => ladder.done(task, target.renew(&account, &mark, None).await),
+                        Task::Rung(rung) => ladder.done(task, self.rung(opened, &account, rung).await),
+                        Task::Renew => {
+                            let renewed = match self.may(Towards::Less) {
+                                Ok(()) => target.renew(&account, &mark, None).await,
+                                Err(failure) => Err(failure),
+                            };
+                            ladder.done(task, renewed);
+                        }
                         Task::Observe => break,
                     }
                 }
@@ -216,11 +230,46 @@ impl Performer {
             }
             Act::Delete { account } => {
                 let account = account.to_ref();
+                self.may(Towards::Less)?;
                 target.delete(&account, HeirPolicy::HandOver).await?;
                 Ok(Answer::Deleted { observed: self.observe(opened, &account).await? })
             }
             Act::Observe { account } => Ok(Answer::Observed(self.observe(opened, &account.to_ref()).await?)),
             Act::Mint { .. } => Err(unfit()),
+        }
+    }
+
+    /// Asks whether a verb that changes the target may begin.
+    fn may(&self, towards: Towards) -> Result<(), Failure> {
+        self.targets.shop.caller.licence.admits(towards)
+    }
+
+    async fn rung(&self, opened: &Opened, account: &AccountRef, rung: Rung) -> Result<(), Failure> {
+        self.may(Towards::Less)?;
+        opened.target.revoke(account, rung).await
+    }
+
+    /// Without a lease an account is closed only after its mark says that nobody has prolonged it since.
+    async fn look_first(
+        &self,
+        opened: &Opened,
+        account: &AccountRef,
+        mark: &MarkDraft,
+    ) -> Result<(), Failure> {
+        if !self.targets.shop.leadership.as_ref().is_some_and(|leadership| leadership.must_look()) {
+            return Ok(());
+        }
+        let Some(found) = self.observe(opened, account).await?.account else { return Ok(()) };
+        match unleased(&found.mark, mark, self.targets.shop.clock.wall()) {
+            Unleased::Close => Ok(()),
+            Unleased::CloseBlindly => {
+                tracing::error!(account = %mark.account, integration = %mark.integration, "Closing without a lease and without a mark to read: by the last deadline that is known");
+                Ok(())
+            }
+            Unleased::Leave => Err(Failure::not_done(
+                Code::LEASE_NOT_HELD,
+                "another instance has prolonged the account since: it closes it",
+            )),
         }
     }
 
@@ -248,6 +297,31 @@ impl Performer {
     }
 }
 
+/// What is done about an account that is due, by an instance without a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unleased {
+    Close,
+    /// There is no mark that could say otherwise.
+    CloseBlindly,
+    /// Somebody has prolonged it since.
+    Leave,
+}
+
+/// Compares what the target's mark says with the one that closing would leave: a revision that this memory never
+/// wrote, and a deadline still to come, are another instance's.
+fn unleased(found: &MarkState, ours: &MarkDraft, now: Timestamp) -> Unleased {
+    match found {
+        MarkState::Valid(mark) => {
+            let newer = mark.draft.revision >= ours.revision;
+            let wanted = mark.draft.until.is_some_and(|until| until > now);
+            if newer && wanted { Unleased::Leave } else { Unleased::Close }
+        }
+        MarkState::Missing | MarkState::Copied | MarkState::Forged | MarkState::Foreign => {
+            Unleased::CloseBlindly
+        }
+    }
+}
+
 fn unfit() -> Failure {
     Failure::not_done(Code::DRIVER_FAULT, "the action does not fit its performer")
 }
@@ -255,4 +329,47 @@ fn unfit() -> Failure {
 /// Without a version at hand the worst is taken: ending sessions in vain costs less than a right that lives on.
 fn must_end_sessions(driver: &'static dyn Driver) -> bool {
     driver.manifest().rights_survive_in_sessions.holds_for("")
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{AccountId, ConnectorId, ImmutableId, IntegrationId, Revision};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn draft(revision: u64, until: Option<i64>) -> MarkDraft {
+        MarkDraft {
+            connector: ConnectorId::parse("c").unwrap(),
+            integration: IntegrationId::parse("i").unwrap(),
+            account: AccountId::from_uuid(Uuid::nil()),
+            revision: Revision(revision),
+            deadlines: vec![],
+            until: until.map(Timestamp::from_secs),
+            last_revoked: None,
+        }
+    }
+
+    #[test]
+    fn without_a_lease_only_what_nobody_has_prolonged_is_closed() {
+        let found = |revision, until| {
+            let (target, id) = (TargetIdentity("t".into()), ImmutableId("7".into()));
+            MarkState::Valid(Box::new(draft(revision, until).complete(target, id)))
+        };
+        let (future, past) = (Some(2_000), Some(900));
+        let table = [
+            ("as we left it, due", found(10, past), Unleased::Close),
+            ("as we left it, revoked early", found(10, future), Unleased::Close),
+            ("prolonged by another", found(11, future), Unleased::Leave),
+            ("changed by another, due all the same", found(12, past), Unleased::Close),
+            ("closed by us, not recorded", found(11, None), Unleased::Close),
+            ("no mark", MarkState::Missing, Unleased::CloseBlindly),
+            ("a forged mark", MarkState::Forged, Unleased::CloseBlindly),
+        ];
+        // Closing leaves the revision after the last that this memory wrote.
+        let ours = draft(11, None);
+        for (name, found, expected) in table {
+            assert_eq!(unleased(&found, &ours, Timestamp::from_secs(1_000)), expected, "{name}");
+        }
+    }
 }

@@ -7,19 +7,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use driver::{Caller, Settings, Target, TargetContext, TargetSecret};
-use journal::identity::{IdentityStore, Pins};
+use driver::{Caller, Predecessors, Settings, Target, TargetContext, TargetSecret};
+use journal::identity::IdentityStore;
 use model::{Code, ConnectorId, Failure, Integration, IntegrationId, Retry, TargetIdentity, Timestamp};
 use seal::keys::SealingKey;
 use seal::mark::MarkKeys;
-use secrets::binding::{Bindings, Endpoint, Mode, Ruling};
+use secrets::binding::{Endpoint, Mode};
 use secrets::cache::Cache;
 use secrets::{Fetched, Reference, Scheme};
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 
+use crate::binding::bind;
 use crate::clock::Clock;
 use crate::drivers;
+use crate::leadership::Leadership;
 
 /// What every connection needs from the agent.
 pub(crate) struct Shop {
@@ -31,6 +33,8 @@ pub(crate) struct Shop {
     pub(crate) secrets: Arc<Cache>,
     pub(crate) bindings: Mode,
     pub(crate) caller: Caller,
+    /// The lease under which it acts; `None` when there is no other instance.
+    pub(crate) leadership: Option<Arc<Leadership>>,
     /// How long one connection may take to come about.
     pub(crate) connect_deadline: Duration,
     /// How long one call may take in all; drivers bound each statement themselves.
@@ -184,6 +188,7 @@ impl Targets {
         // A login that failed before anything was asked for has surely done nothing.
         let target: Arc<dyn Target> = Arc::from(outcome.map_err(not_done)?);
         let identity = target.identify().await.map_err(not_done)?;
+        self.succeed(&*target, &integration.id).await;
         Ok(Live { integration: Arc::clone(integration), target, identity })
     }
 
@@ -195,7 +200,7 @@ impl Targets {
         endpoint: &Endpoint,
     ) -> Result<Arc<Fetched>, Failure> {
         let now = self.shop.clock.wall();
-        self.bind(reference, endpoint, now).await?;
+        bind(&self.shop.identity, self.shop.bindings, reference, endpoint, now).await?;
         if reference.scheme() == Scheme::Sealed {
             return secrets::sealed::open(reference, &integration.id, endpoint, &self.shop.sealing)
                 .map(Arc::new);
@@ -203,36 +208,24 @@ impl Targets {
         self.shop.secrets.fetch_for_login(reference, &integration.id, now).await
     }
 
-    async fn bind(&self, reference: &Reference, endpoint: &Endpoint, now: Timestamp) -> Result<(), Failure> {
-        let identity = Arc::clone(&self.shop.identity);
-        let (reference, endpoint, mode) = (reference.clone(), endpoint.clone(), self.shop.bindings);
-        let unwritable = |detail: String| {
-            Failure::not_done(
-                Code::BINDING_REFUSED,
-                format!("the bindings cannot be read or written: {detail}"),
-            )
-        };
-        let work = move || -> Result<(), Failure> {
-            let bindings: Bindings = identity
-                .with_pins(Pins::bindings)
-                .map_err(|fault| unwritable(fault.to_string()))?
-                .map_err(|fault| unwritable(fault.to_string()))?;
-            let Ruling::Pin(binding) = bindings.rule(mode, &reference, &endpoint, now)? else {
-                return Ok(());
-            };
-            let written = identity.update_pins(|pins| {
-                let mut bindings: Bindings = pins.bindings()?;
-                bindings.add(reference.document(), binding);
-                pins.set_bindings(&bindings)
-            });
-            match written {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(fault)) => Err(unwritable(fault.to_string())),
-                Err(fault) => Err(unwritable(fault.to_string())),
+    /// Makes sure that nothing of an earlier instance lands on a target any more: ends its sessions, or waits.
+    async fn succeed(&self, target: &dyn Target, integration: &IntegrationId) {
+        let Some(leadership) = &self.shop.leadership else { return };
+        match target.end_predecessors().await {
+            Ok(Predecessors::Ended { sessions: 0 }) => return,
+            Ok(Predecessors::Ended { sessions }) => {
+                tracing::warn!(%integration, sessions, "Sessions of an earlier instance were ended");
+                return;
             }
-        };
-        let done = tokio::task::spawn_blocking(work).await;
-        done.unwrap_or_else(|fault| Err(Failure::not_done(Code::BINDING_REFUSED, fault.to_string())))
+            Ok(Predecessors::Unknown) => {}
+            Err(failure) => tracing::warn!(
+                %integration,
+                code = %failure.code,
+                detail = %failure.detail,
+                "Sessions of an earlier instance could not be ended; what they sent is waited for"
+            ),
+        }
+        sleep_until(leadership.settled_at()).await;
     }
 }
 

@@ -30,6 +30,7 @@ impl Engine {
     pub(super) async fn reload(&mut self) -> Result<(), EngineFault> {
         (self.book, self.incarnation, self.committed) = load(&self.parts, &self.saved).await?;
         self.journal_works = true;
+        self.unread = false;
         self.lapses += 1;
         Ok(())
     }
@@ -78,26 +79,43 @@ impl Engine {
                 | JournalFault::Full { .. }
                 | JournalFault::TooNew { .. }),
             ) => {
-                if self.journal_works {
-                    tracing::error!(%fault, "The journal cannot be written: only closing goes on");
-                }
-                measures::journal_failed();
-                self.journal_works = false;
-                self.lapses += 1;
-                let proof = CloseOnly::because(fault.to_string());
-                let now = self.book.now();
-                let closing = self.book.drop_unwritten(step, &proof, now);
-                self.dispatch(closing);
+                self.refused(step, &fault);
                 Ok(false)
             }
+            // Nothing of this process is ever written again.
+            Err(fault @ JournalFault::Superseded { .. }) => Err(fault.into()),
             // Lost, or not continuing what is there: what is on disk is the truth.
             Err(fault) => {
-                measures::journal_failed();
                 tracing::warn!(%fault, "The journal is read again");
-                self.reload().await?;
-                Ok(true)
+                match self.reload().await {
+                    Ok(()) => {
+                        measures::journal_failed();
+                        Ok(true)
+                    }
+                    // A journal that several instances share may be away for long: closing goes on meanwhile.
+                    Err(EngineFault::Journal(away @ JournalFault::Lost { .. })) => {
+                        self.unread = true;
+                        self.refused(step, &away);
+                        Ok(false)
+                    }
+                    Err(fault) => Err(fault),
+                }
             }
         }
+    }
+
+    /// Undoes in memory what the journal did not take; only closing goes on.
+    fn refused(&mut self, step: Step, fault: &JournalFault) {
+        if self.journal_works {
+            tracing::error!(%fault, "The journal cannot be written: only closing goes on");
+        }
+        measures::journal_failed();
+        self.journal_works = false;
+        self.lapses += 1;
+        let proof = CloseOnly::because(fault.to_string());
+        let now = self.book.now();
+        let closing = self.book.drop_unwritten(step, &proof, now);
+        self.dispatch(closing);
     }
 
     /// Tries again what was refused.
@@ -113,6 +131,14 @@ impl Engine {
 
     /// Asks a journal that refused whether it takes an empty batch.
     pub(super) async fn try_journal(&mut self) {
+        if self.unread {
+            // What was lost may be there: nothing is written before it is known.
+            match self.reload().await {
+                Ok(()) => tracing::info!("The journal could be read again"),
+                Err(fault) => tracing::debug!(%fault, "The journal still cannot be read"),
+            }
+            return;
+        }
         self.probes += 1;
         let probe = Batch { id: BatchId(u64::MAX - self.probes), writes: vec![] };
         match self.parts.journal.append(&probe).await {

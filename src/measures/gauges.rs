@@ -18,6 +18,8 @@ use crate::status::HealthState;
 pub(crate) struct Gauges {
     pub(crate) connector: ConnectorId,
     pub(crate) started: Timestamp,
+    /// Of the lease; 0 without one.
+    pub(crate) epoch: u64,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) published: watch::Receiver<Published>,
     pub(crate) link: watch::Receiver<Link>,
@@ -30,10 +32,7 @@ impl Gauges {
     /// Sets every gauge to what is so now.
     pub(crate) fn set(&self) {
         let (shown, now) = (self.published.borrow().clone(), self.clock.wall());
-        let build =
-            [("version", env!("CARGO_PKG_VERSION").to_owned()), ("connector", self.connector.to_string())];
-        metrics::gauge!("tidegate_info", &build).set(1.0);
-        set("tidegate_started_seconds", seconds(self.started.since(Timestamp::ZERO)));
+        of_process(&self.connector, self.started, true, self.epoch);
         set("tidegate_can_open", truth(shown.standstill.is_none() && shown.journal_works));
         set("tidegate_journal_up", truth(shown.journal_works));
         set("tidegate_link_up", truth(matches!(*self.link.borrow(), Link::Up { .. })));
@@ -59,6 +58,21 @@ impl Gauges {
         channel("news", &self.news);
         channel("sightings", &self.sightings);
     }
+}
+
+/// Sets what stands while another instance is active.
+pub(crate) fn standing_by(connector: &ConnectorId, started: Timestamp) {
+    of_process(connector, started, false, 0);
+    set("tidegate_can_open", 0.0);
+    set("tidegate_link_up", 0.0);
+}
+
+fn of_process(connector: &ConnectorId, started: Timestamp, active: bool, epoch: u64) {
+    let build = [("version", env!("CARGO_PKG_VERSION").to_owned()), ("connector", connector.to_string())];
+    metrics::gauge!("tidegate_info", &build).set(1.0);
+    set("tidegate_started_seconds", seconds(started.since(Timestamp::ZERO)));
+    set("tidegate_active", truth(active));
+    set("tidegate_epoch", count(epoch));
 }
 
 /// Sets how much waits to go on the wire.

@@ -205,8 +205,29 @@ async fn one_instance_of_a_connector_is_connected() {
     assert_eq!(reason, GoodbyeReason::Duplicate, "two journals of one connector are served");
     let (_redialled, _) = memory.join(&house).await;
     assert_eq!(first.goodbye().await.0, GoodbyeReason::Duplicate, "the session before goes on");
-    let leader = Memory { epoch: 1, ..clone };
-    let (_leader, _) = leader.join(&house).await;
+    let leader = Memory { epoch: 1, ..clone.clone() };
+    let (mut leading, _) = leader.join(&house).await;
+    // Neither the same epoch nor an earlier one takes its place back.
+    for epoch in [0, 1] {
+        let late = Memory { epoch, ..memory.clone() };
+        let (reason, _) = late.dial(&house).await.unwrap().goodbye().await;
+        assert_eq!(reason, GoodbyeReason::Duplicate, "epoch {epoch}");
+    }
+    // An epoch is believed only from who has the connector's token.
+    let admin = house.cast.admin.who.clone();
+    let made = house
+        .office
+        .write(admin, |deed| Box::pin(async move { connectors::create(deed, "south", None).await }))
+        .await;
+    let (south, token) = made.unwrap();
+    let thief = Memory { token: token.expose().to_owned(), epoch: u64::MAX, ..clone };
+    let (reason, detail) = thief.dial(&house).await.unwrap().goodbye().await;
+    assert_eq!(reason, GoodbyeReason::Malformed, "{detail}");
+    let own = Memory { connector: south.id.to_string(), ..thief };
+    let (_own, _) = own.join(&house).await;
+    let later = Memory { epoch: 2, ..memory };
+    let (_later, _) = later.join(&house).await;
+    assert_eq!(leading.goodbye().await.0, GoodbyeReason::Duplicate, "the leader was gone before");
     house.stop().await;
 }
 

@@ -6,6 +6,9 @@
 //! the answer came and is not on disk, `open:kept` when it is. A release build has nothing of this: [`place`],
 //! [`exchange`] and [`sent`] are empty there, [`dies_when_sent`] is false and [`within`] only waits.
 //!
+//! `STOP_TIDEGATE_AT` names a place in the same words: the process is stopped there once, as if by SIGSTOP, until a
+//! test lets it go on.
+//!
 //! A driver calls [`exchange`] after each of its exchanges with the target; before a statement that may change
 //! something it asks [`dies_when_sent`], and if so calls [`sent`] as soon as the statement was given to the
 //! network. Whoever performs an act wraps it in [`within`].
@@ -41,6 +44,7 @@ pub use armed::{dies_when_sent, exchange, place, sent, within};
 mod armed {
     use std::cell::Cell;
     use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use rustix::process::{Signal, getpid, kill_process};
 
@@ -55,13 +59,29 @@ mod armed {
         static DOING: Doing;
     }
 
-    fn wanted() -> Option<(&'static str, &'static str)> {
-        static WANTED: OnceLock<Option<(String, String)>> = OnceLock::new();
+    /// What happens there.
+    #[derive(Clone, Copy)]
+    enum Fate {
+        Die,
+        Stop,
+    }
+
+    struct Wanted {
+        fate: Fate,
+        act: String,
+        place: String,
+    }
+
+    fn wanted() -> Option<&'static Wanted> {
+        static WANTED: OnceLock<Option<Wanted>> = OnceLock::new();
         let read = || {
-            let text = std::env::var("CRASH_TIDEGATE_AT").ok()?;
-            text.split_once(':').map(|(act, place)| (act.to_owned(), place.to_owned()))
+            let found = [("CRASH_TIDEGATE_AT", Fate::Die), ("STOP_TIDEGATE_AT", Fate::Stop)];
+            let (text, fate) =
+                found.into_iter().find_map(|(name, fate)| Some((std::env::var(name).ok()?, fate)))?;
+            let (act, place) = text.split_once(':')?;
+            Some(Wanted { fate, act: act.to_owned(), place: place.to_owned() })
         };
-        WANTED.get_or_init(read).as_ref().map(|(act, place)| (act.as_str(), place.as_str()))
+        WANTED.get_or_init(read).as_ref()
     }
 
     /// Does the work of an act, so that the exchanges in it are counted.
@@ -72,20 +92,25 @@ mod armed {
 
     /// An exchange with the target has come to its end.
     pub fn exchange() {
-        if wanted().is_some_and(|(act, place)| is_next(act, Some(place), |doing| &doing.exchanges)) {
-            die();
+        if let Some(wanted) = wanted()
+            && is_next(&wanted.act, Some(&wanted.place), |doing| &doing.exchanges)
+        {
+            meet(wanted.fate);
         }
     }
 
     /// A statement that may change something is about to be sent: is it the one after which the process dies?
     pub fn dies_when_sent() -> bool {
-        wanted()
-            .is_some_and(|(act, place)| is_next(act, place.strip_prefix("sent"), |doing| &doing.statements))
+        wanted().is_some_and(|wanted| {
+            is_next(&wanted.act, wanted.place.strip_prefix("sent"), |doing| &doing.statements)
+        })
     }
 
     /// The statement for which [`dies_when_sent`] was true is on its way, and nothing of its answer was read.
     pub fn sent() {
-        die();
+        if let Some(wanted) = wanted() {
+            meet(wanted.fate);
+        }
     }
 
     /// Counts one more in the act that is being performed; is it the one of that act and number?
@@ -100,8 +125,22 @@ mod armed {
 
     /// A place of an act was reached: `intent`, `answer` or `kept`.
     pub fn place(act: &str, place: &str) {
-        if wanted() == Some((act, place)) {
-            die();
+        if let Some(wanted) = wanted()
+            && (wanted.act.as_str(), wanted.place.as_str()) == (act, place)
+        {
+            meet(wanted.fate);
+        }
+    }
+
+    fn meet(fate: Fate) {
+        static STOPPED: AtomicBool = AtomicBool::new(false);
+        match fate {
+            Fate::Die => die(),
+            // Once: whoever was stopped is to be seen going on.
+            Fate::Stop if !STOPPED.swap(true, Ordering::SeqCst) => {
+                kill_process(getpid(), Signal::STOP).ok();
+            }
+            Fate::Stop => {}
         }
     }
 

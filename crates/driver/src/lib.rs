@@ -16,6 +16,10 @@
 //! - take away before it refuses: [`Target::grant`] refuses a set with an unknown permission or a vanished
 //!   resource, [`Target::revoke`] never refuses because of one;
 //! - put a deadline on every statement or request, on the server's side where it can;
+//! - ask its caller's [`Licence`] before each exchange that changes the target, also in the middle of a verb, and send
+//!   nothing more once the verb's own deadline has passed: the process may have been stopped for a while;
+//! - name its sessions by [`naming::session_name`] where a target lets it, and end those of earlier epochs in
+//!   [`Target::end_predecessors`];
 //! - quote every name and literal through its one quoting function;
 //! - say [`Certainty::Unknown`](model::Certainty) whenever it is not sure: *refused* and *not done* promise
 //!   that the account is as it was before the call;
@@ -45,8 +49,8 @@ use async_trait::async_trait;
 use model::account::Account;
 use model::mark::MarkDraft;
 use model::{
-    AccountRef, EntitlementSet, Failure, InstanceId, NewCredential, Observed, Residual, Rung, Secret,
-    TargetIdentity, Timestamp, Verifier,
+    AccountRef, EntitlementSet, Failure, InstanceId, NewCredential, Observed, Residual, Rung, Secret, Span,
+    TargetIdentity, Timestamp, Towards, Verifier,
 };
 use seal::mark::MarkKeys;
 
@@ -88,7 +92,51 @@ impl TargetSecret {
 #[derive(Debug, Clone)]
 pub struct Caller {
     pub instance: InstanceId,
+    /// Of the lease under which it acts; 0 when it is the only instance there is.
     pub epoch: u64,
+    pub licence: Arc<dyn Licence>,
+}
+
+impl Caller {
+    /// Takes an instance that needs nobody's leave.
+    pub fn new(instance: InstanceId, epoch: u64) -> Self {
+        Self { instance, epoch, licence: Arc::new(Always) }
+    }
+}
+
+/// Says whether an exchange that changes a target may begin now. Of several instances of a connector only the holder
+/// of the lease may; one that was stopped for a while learns by asking that it no longer is.
+///
+/// A driver asks before each exchange that changes the target, and bounds it on the target's side to
+/// [`CHANGE_LASTS`] where the target can.
+pub trait Licence: std::fmt::Debug + Send + Sync {
+    /// Asks.
+    ///
+    /// # Errors
+    /// [`Code::LEASE_NOT_HELD`](model::Code); nothing may be sent then.
+    fn admits(&self, towards: Towards) -> Result<(), Failure>;
+}
+
+/// How long an exchange that changes a target may go on there.
+pub const CHANGE_LASTS: Span = Span::from_secs(5);
+
+/// The licence of the only instance.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Always;
+
+impl Licence for Always {
+    fn admits(&self, _: Towards) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// What became of earlier instances' sessions on a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Predecessors {
+    /// All are ended, so many of them just now: nothing of them lands any more.
+    Ended { sessions: u32 },
+    /// Nobody can tell: what they sent may land until [`CHANGE_LASTS`] has passed.
+    Unknown,
 }
 
 /// What a live target needs from the agent besides its own settings.
@@ -267,6 +315,13 @@ pub trait Target: Send + Sync {
 
     /// Removes all that is ours and shared: roles, defaults, comments.
     async fn retire(&self) -> Result<RetireReport, Failure>;
+
+    /// Ends the sessions on this target that instances of this connector with an earlier epoch still have, and waits
+    /// until they are gone. Never touches a session of the same or a later epoch, or of another connector. Called after
+    /// each connecting under a lease.
+    async fn end_predecessors(&self) -> Result<Predecessors, Failure> {
+        Ok(Predecessors::Unknown)
+    }
 
     /// Returns how a grantee connects to these entitlements with this account.
     fn connection_lines(&self, account: &AccountRef, entitlements: &EntitlementSet) -> Vec<ConnectionLine>;

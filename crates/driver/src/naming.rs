@@ -9,7 +9,7 @@ mod slug;
 use std::fmt;
 
 use aws_lc_rs::digest;
-use model::{AccountId, AccountName, ConnectorId, GranteeId, IntegrationId};
+use model::{AccountId, AccountName, ConnectorId, GranteeId, InstanceId, IntegrationId};
 use serde::{Serialize, Serializer};
 use uuid::Builder;
 
@@ -186,6 +186,18 @@ pub fn role_name<S: AsRef<str>>(
     let parts: Vec<&str> = fixed.into_iter().chain(scope.iter().map(AsRef::as_ref)).collect();
     let hash = short_hash("tidegate role name 1", &parts, hash_length);
     Ok(limits.cased(format!("{prefix}{word}_{hash}")))
+}
+
+/// Returns what sessions of every instance of a connector begin their name with, where a target lets a session have
+/// one.
+pub fn sessions_of(connector: &ConnectorId) -> String {
+    format!("tidegate/{}/", short_hash("tidegate sessions 1", &[connector.as_str()], SHORT_HASH))
+}
+
+/// Returns the name of one instance's sessions: the connector's part, the instance, the epoch. 63 bytes, the most that
+/// PostgreSQL keeps, as long as the epoch has no more than eight digits.
+pub fn session_name(connector: &ConnectorId, instance: InstanceId, epoch: u64) -> String {
+    format!("{}{instance}/{epoch}", sessions_of(connector))
 }
 
 /// Hashes parts behind a purpose; each is preceded by its length, so that no two lists are one text.

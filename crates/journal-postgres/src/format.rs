@@ -31,11 +31,16 @@ enum Found {
     Version(u32),
 }
 
-/// Looks at the format, and brings it up when the journal is to be written to.
+/// Looks at the format, and brings it up when the journal is to be written to. Returns false when there is none and
+/// none may be made.
 ///
 /// # Errors
 /// [`JournalFault::TooNew`], [`JournalFault::Damaged`], or [`JournalFault::Unusable`] with the way out.
-pub(crate) async fn settle(line: &mut Line, options: &Options, may_write: bool) -> Result<(), JournalFault> {
+pub(crate) async fn settle(
+    line: &mut Line,
+    options: &Options,
+    may_write: bool,
+) -> Result<bool, JournalFault> {
     let name = options.name();
     let sort = |met: Met| faults::opening(&name, &met);
     if may_write {
@@ -46,7 +51,7 @@ pub(crate) async fn settle(line: &mut Line, options: &Options, may_write: bool) 
     }
     let found = examine(line, options, &name).await?;
     match (found, may_write) {
-        (Found::Nothing, false) => return Err(unusable(&name, "there is no journal to read")),
+        (Found::Nothing, false) => return Ok(false),
         (Found::Nothing, true) => bring_up(line, options, 0).await.map_err(sort)?,
         (Found::Version(version), true) => bring_up(line, options, version).await.map_err(sort)?,
         (Found::Version(_), false) => {}
@@ -64,7 +69,8 @@ pub(crate) async fn settle(line: &mut Line, options: &Options, may_write: bool) 
             ),
         ));
     }
-    line.run("COMMIT").await.map_err(sort)
+    line.run("COMMIT").await.map_err(sort)?;
+    Ok(true)
 }
 
 async fn examine(line: &mut Line, options: &Options, name: &str) -> Result<Found, JournalFault> {

@@ -63,30 +63,33 @@ impl Database {
     /// # Errors
     /// [`JournalFault::TooNew`], [`JournalFault::Damaged`], or [`JournalFault::Unusable`] with the way out.
     pub async fn open(options: Options) -> Result<Self, JournalFault> {
-        Self::opened(options, true).await
+        let name = options.name();
+        let opened = Self::opened(options, true).await?;
+        opened.ok_or_else(|| faults::unusable(&name, "its tables could not be made"))
     }
 
-    /// Connects to read beside the instances that use it; nothing is ever written or made.
+    /// Connects to read beside the instances that use it; nothing is ever written or made. `None` when there is no
+    /// journal yet.
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub async fn open_beside(options: Options) -> Result<Self, JournalFault> {
+    pub async fn open_beside(options: Options) -> Result<Option<Self>, JournalFault> {
         Self::opened(options, false).await
     }
 
-    async fn opened(options: Options, may_write: bool) -> Result<Self, JournalFault> {
+    async fn opened(options: Options, may_write: bool) -> Result<Option<Self>, JournalFault> {
         let look = async {
             let mut line = Line::open(&options, "journal")
                 .await
                 .map_err(|detail| faults::unusable(&options.name(), detail))?;
             format::settle(&mut line, &options, may_write).await
         };
-        match within(options.slow_deadline, look).await {
+        let there = match within(options.slow_deadline, look).await {
             Err(JournalFault::Lost { detail }) => Err(faults::unusable(&options.name(), detail)),
             other => other,
         }?;
         let options = Arc::new(options);
-        Ok(Self { leases: Leases::new(Arc::clone(&options)), options })
+        Ok(there.then(|| Self { leases: Leases::new(Arc::clone(&options)), options }))
     }
 
     /// Returns the journal as the holder of this epoch writes it.

@@ -6,11 +6,11 @@
 //! that is wrong all the same: every write to the journal carries the epoch, and a call that changes a target
 //! begins only while the lease outlives it.
 //!
-//! It leaves to others: asking in time, what a deed is, and when a successor may call something *ended*: the rules
+//! It leaves to others: asking in time, what changes a target, and when a successor may call something *ended*: the rules
 //! wait for what an earlier holder had under way as they do after a crash.
 
 use async_trait::async_trait;
-use model::{InstanceId, Span};
+use model::{InstanceId, Span, Towards};
 
 use crate::JournalFault;
 
@@ -23,16 +23,7 @@ pub const RENEW_EVERY: Span = Span::from_secs(3);
 /// How soon a renewal that failed is tried again, and how often a standby looks whether it may take over.
 pub const TRY_EVERY: Span = Span::from_secs(1);
 /// How long an exchange that changes a target may go on landing there, by the target's own limits.
-pub const DEED_LASTS: Span = Span::from_secs(5);
-
-/// Which way a call changes a target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Deed {
-    /// Something is made, opened or given, or may be.
-    More,
-    /// Something is shut, ended, taken away or deleted.
-    Less,
-}
+pub const CHANGE_LASTS: Span = Span::from_secs(5);
 
 /// What the holder may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,18 +98,18 @@ impl Tenure {
     }
 
     /// Decides whether an exchange that changes a target may begin now.
-    pub fn may(&self, deed: Deed, now: Span) -> May {
+    pub fn may(&self, towards: Towards, now: Span) -> May {
         if self.superseded {
             return May::Never;
         }
-        if self.left(now) >= DEED_LASTS {
+        if self.left(now) >= CHANGE_LASTS {
             return May::Begin;
         }
         // Only a store that was asked since the lease got short, and did not answer, leaves this one alone:
         // a process that merely slept asks first.
-        let short_since = Span::from_millis(self.until.as_millis().saturating_sub(DEED_LASTS.as_millis()));
-        match (deed, self.unanswered) {
-            (Deed::Less, Some(asked)) if asked >= short_since => May::BeginAfterLooking,
+        let short_since = Span::from_millis(self.until.as_millis().saturating_sub(CHANGE_LASTS.as_millis()));
+        match (towards, self.unanswered) {
+            (Towards::Less, Some(asked)) if asked >= short_since => May::BeginAfterLooking,
             _ => May::Wait,
         }
     }
@@ -196,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deed_begins_only_while_the_lease_outlives_it() {
+    fn a_change_begins_only_while_the_lease_outlives_it() {
         let taken = Tenure::taken(7, at(0));
         let mut renewed = taken;
         renewed.renewed(at(3_000));
@@ -215,7 +206,7 @@ mod tests {
         an_older_answer_that_failed_again.renewed(at(3_000));
         let mut lost = failed;
         lost.superseded();
-        let (more, less) = (Deed::More, Deed::Less);
+        let (more, less) = (Towards::More, Towards::Less);
         let table = [
             ("fresh, opening", taken, more, 0, May::Begin),
             ("the last moment", taken, more, 4_500, May::Begin),
@@ -244,8 +235,8 @@ mod tests {
             ("another took over, opening", lost, more, 0, May::Never),
             ("another took over, closing", lost, less, 0, May::Never),
         ];
-        for (name, tenure, deed, now, expected) in table {
-            assert_eq!(tenure.may(deed, at(now)), expected, "{name}");
+        for (name, tenure, towards, now, expected) in table {
+            assert_eq!(tenure.may(towards, at(now)), expected, "{name}");
         }
     }
 
@@ -255,9 +246,9 @@ mod tests {
         assert!(!tenure.is_lapsed(at(9_499)) && tenure.is_lapsed(at(9_500)));
         assert_eq!(tenure.left(at(9_400)), Span::from_millis(100));
         assert_eq!(tenure.left(at(20_000)), Span::ZERO);
-        let last = LASTS.as_millis() - MARGIN.as_millis() - DEED_LASTS.as_millis();
+        let last = LASTS.as_millis() - MARGIN.as_millis() - CHANGE_LASTS.as_millis();
         // Whatever begins lands before the store's own end of the lease, which is no earlier than this.
-        assert!(last + DEED_LASTS.as_millis() < LASTS.as_millis());
+        assert!(last + CHANGE_LASTS.as_millis() < LASTS.as_millis());
         // One renewal may fail, be tried again and answered late without a pause for openings.
         assert!(RENEW_EVERY.as_millis() + TRY_EVERY.as_millis() < last);
     }

@@ -131,6 +131,8 @@ codes! {
     OPENING_GAVE_UP = "opening_gave_up";
     /// No opening now: paused.
     PAUSED = "paused";
+    /// Nothing is changed now: this instance does not hold the connector's lease for long enough.
+    LEASE_NOT_HELD = "lease_not_held";
     /// No opening now: close-only mode.
     CLOSE_ONLY = "close_only";
     /// No opening now: the clocks disagree.

@@ -16,6 +16,7 @@ pub mod observed;
 pub mod receipt;
 pub mod secret;
 pub mod time;
+pub mod towards;
 
 pub use access::{Access, AccessState, EndReason, Ordered, Verdict};
 pub use account::{Account, AccountName, AccountRef, ImmutableId, Ownership, Phase};
@@ -32,3 +33,4 @@ pub use observed::{Login, Observed, Residual, ResidualKind, Rung, Sighting, Targ
 pub use receipt::{Deed, ReadBack, ReceiptBody};
 pub use secret::Secret;
 pub use time::{Span, Timestamp};
+pub use towards::Towards;

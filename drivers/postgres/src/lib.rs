@@ -19,6 +19,7 @@ mod manifest;
 mod memberships;
 mod observe;
 mod open;
+mod predecessors;
 mod quote;
 mod reach;
 mod retire;
@@ -35,8 +36,11 @@ mod survey;
 mod target;
 mod version;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use driver::credential::{ITERATIONS, ScramSha256};
+use driver::naming;
 use driver::{
     Caller, ConfigFault, Connect, Driver, Manifest, Settings, SetupFault, SetupWish, Target, TargetContext,
     TargetSecret,
@@ -89,9 +93,10 @@ impl Connect for Checked {
         context: TargetContext,
     ) -> Result<Box<dyn Target>, Failure> {
         let (username, password) = (secret.value("username")?, secret.value("password")?);
-        let Caller { instance, epoch } = &context.caller;
-        let application_name = format!("tidegate/{instance}/{epoch}");
-        let pool = Pool::new(Connector::new(self.0.clone(), username, password, application_name)?);
+        let Caller { instance, epoch, licence } = &context.caller;
+        let application_name = naming::session_name(&context.connector, *instance, *epoch);
+        let connector = Connector::new(self.0.clone(), username, password, application_name)?;
+        let pool = Pool::new(connector, Arc::clone(licence));
         let mut home = self.0.database.clone();
         let mut guessed = false;
         let mut first = pool.session(&home, Purpose::Read).await;

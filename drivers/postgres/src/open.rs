@@ -37,6 +37,15 @@ pub(crate) struct Change<'a> {
     pub(crate) renew: Option<(&'a MarkDraft, Option<Timestamp>)>,
 }
 
+impl Change<'_> {
+    /// Returns true when it is the mark of a closed account that is brought up to date, and nothing else.
+    fn only_closes(&self) -> bool {
+        let Self { spec, wanted, credential, enable, renew } = self;
+        let closed = renew.is_some_and(|(mark, expires)| mark.until.is_none() && expires.is_none());
+        closed && spec.is_none() && wanted.is_none() && credential.is_none() && !enable
+    }
+}
+
 impl PostgresTarget {
     /// Changes an account, and returns how it is found from now on.
     pub(crate) async fn change(
@@ -64,7 +73,8 @@ impl PostgresTarget {
                 None => None,
             };
             let order = Order { account, change, verifier: verifier.as_ref(), wanted, managed };
-            let session = self.pool.session(&self.home, Purpose::Open).await?;
+            let purpose = if change.only_closes() { Purpose::Close } else { Purpose::Open };
+            let session = self.pool.session(&self.home, purpose).await?;
             let outcome = order.carry_out(self, &session).await;
             match session.settle(outcome).await {
                 Ok((role, direct)) => {

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use model::{Code, Failure, Retry, TargetIdentity};
+use driver::Licence;
+use model::{Code, Failure, Retry, TargetIdentity, Towards};
 use pg::Fuse;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{AbortHandle, JoinSet};
@@ -42,6 +43,15 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
+    /// Returns which way work of this purpose changes the target, if it does.
+    const fn towards(self) -> Option<Towards> {
+        match self {
+            Self::Open => Some(Towards::More),
+            Self::Close => Some(Towards::Less),
+            Self::Read => None,
+        }
+    }
+
     /// Returns how long the whole work with the session may take, on our side; `None` when only each single
     /// call has a limit, because the reader decides how fast it goes.
     const fn budget(self) -> Option<Duration> {
@@ -81,6 +91,7 @@ struct Idle {
 
 struct Inner {
     connector: Connector,
+    licence: Arc<dyn Licence>,
     shared: Arc<Semaphore>,
     kept_free: Arc<Semaphore>,
     shelf: Mutex<Vec<Idle>>,
@@ -99,9 +110,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Pool {
     /// Prepares the pool; nothing is connected yet.
-    pub(crate) fn new(connector: Connector) -> Self {
+    pub(crate) fn new(connector: Connector, licence: Arc<dyn Licence>) -> Self {
         let inner = Arc::new(Inner {
             connector,
+            licence,
             shared: Arc::new(Semaphore::new(SHARED)),
             kept_free: Arc::new(Semaphore::new(KEPT_FREE)),
             shelf: Mutex::new(vec![]),
@@ -132,6 +144,7 @@ impl Pool {
             line: Some(line),
             pool: self.clone(),
             database: database.to_owned(),
+            towards: purpose.towards(),
             deadline: purpose.budget().map(|budget| Instant::now() + budget),
             lost: AtomicBool::new(false),
             _permit: permit,
@@ -266,6 +279,7 @@ pub(crate) struct Session {
     line: Option<Line>,
     pool: Pool,
     database: String,
+    towards: Option<Towards>,
     deadline: Option<Instant>,
     lost: AtomicBool,
     _permit: OwnedSemaphorePermit,
@@ -335,7 +349,16 @@ impl Session {
         call: impl Future<Output = Result<T, tokio_postgres::Error>>,
         stage: Stage,
     ) -> Result<T, Fault> {
-        let deadline = self.deadline.unwrap_or_else(|| Instant::now() + LONG_CALL);
+        let now = Instant::now();
+        let deadline = self.deadline.unwrap_or(now + LONG_CALL);
+        // Whoever was stopped for a while sends nothing more of what it had begun.
+        if now >= deadline {
+            self.lost.store(true, Ordering::Relaxed);
+            return Err(Fault::late(Stage::Harmless));
+        }
+        if let Some(towards) = self.towards {
+            self.pool.0.licence.admits(towards)?;
+        }
         let outcome = match timeout_at(deadline, call).await {
             Ok(outcome) => outcome.map_err(|error| Fault::of(&error, stage)),
             Err(_) => Err(Fault::late(stage)),

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use driver::{
-    AccountSpec, CheckReport, ConnectionLine, HeirPolicy, OpenOrder, ResourceSink, RetireReport,
-    SightingSink, Target, TargetContext,
+    AccountSpec, CheckReport, ConnectionLine, HeirPolicy, OpenOrder, Predecessors, ResourceSink,
+    RetireReport, SightingSink, Target, TargetContext,
 };
 use model::mark::MarkDraft;
 use model::{AccountRef, EntitlementSet, Failure, NewCredential, Observed, Rung, TargetIdentity, Timestamp};
@@ -104,6 +104,10 @@ impl Target for PostgresTarget {
 
     async fn retire(&self) -> Result<RetireReport, Failure> {
         Ok(self.retire_all().await?)
+    }
+
+    async fn end_predecessors(&self) -> Result<Predecessors, Failure> {
+        Ok(self.end_older_sessions().await?)
     }
 
     fn connection_lines(&self, account: &AccountRef, entitlements: &EntitlementSet) -> Vec<ConnectionLine> {

@@ -23,6 +23,8 @@ mod lines;
 mod many;
 #[path = "contract/people.rs"]
 mod people;
+#[path = "contract/predecessors.rs"]
+mod predecessors;
 #[path = "contract/resistance.rs"]
 mod resistance;
 #[path = "contract/semantics.rs"]
@@ -122,6 +124,10 @@ async fn its_reach_ends_where_the_script_says(server: Server, admin: Admin) {
     least::all(&House::open(server.world(admin, None).await).await).await;
 }
 
+async fn an_earlier_instance_is_ended(server: Server, admin: Admin) {
+    predecessors::all(&House::open(server.world(admin, None).await).await).await;
+}
+
 /// Plays tests on a server, in a room of its name.
 macro_rules! plays {
     ($($room:ident: $server:expr, $admin:expr => $($test:ident),*;)*) => {$(
@@ -138,11 +144,11 @@ macro_rules! plays {
 
 plays! {
     usual: crate::Server::Usual, crate::Admin::Superuser => many_databases_are_told_page_by_page, many_open_one_table_at_once, a_standby_takes_over, keeps_the_contract, a_check_changes_nothing_and_names_what_is_missing,
-        a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;
+        a_login_can_do_what_its_permissions_say, attacks_do_not_succeed, an_earlier_instance_is_ended;
     usual_least: crate::Server::Usual, crate::Admin::Least => many_open_one_table_at_once, its_reach_ends_where_the_script_says, keeps_the_contract, a_check_changes_nothing_and_names_what_is_missing,
-        a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;
+        a_login_can_do_what_its_permissions_say, attacks_do_not_succeed, an_earlier_instance_is_ended;
     eighteen_least: crate::Server::Eighteen, crate::Admin::Least => many_open_one_table_at_once, a_standby_takes_over, its_reach_ends_where_the_script_says, keeps_the_contract, a_check_changes_nothing_and_names_what_is_missing,
-        a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;
+        a_login_can_do_what_its_permissions_say, attacks_do_not_succeed, an_earlier_instance_is_ended;
     eighteen: crate::Server::Eighteen, crate::Admin::Superuser => keeps_the_contract, a_check_changes_nothing_and_names_what_is_missing,
         a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use driver::SightingSink;
-use journal::Journal as _;
 use model::mark::MarkState;
 use model::{Failure, Integration, IntegrationId, Position, Sighting, TargetIdentity, Timestamp};
 use rules::{AccountRecord, Book, Input};
@@ -65,7 +64,7 @@ pub(super) async fn run(context: &Context, config: &Config) -> Ended {
     let known = store.snapshot()?;
     // Nothing is signed; the rules want to know who would.
     let office = Office::new(config.connector.clone(), identity(config)?.1.receipt);
-    let looked = with_journal(config, async |journal| {
+    let looked = with_journal(context, config, async |journal| {
         let loaded = journal.load().await?;
         Ok((loaded.rows, loaded.last_report))
     });

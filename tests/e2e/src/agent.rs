@@ -39,7 +39,7 @@ pub struct Agent {
 }
 
 /// What an agent is set up with.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Setup<'a> {
     pub connector: &'a str,
     pub token_file: &'a Path,
@@ -48,6 +48,8 @@ pub struct Setup<'a> {
     pub authority: &'a Path,
     pub log_level: &'a str,
     pub without_rights: bool,
+    /// Further settings, each as `key=value`.
+    pub settings: &'a [String],
 }
 
 impl Agent {
@@ -66,7 +68,7 @@ impl Agent {
         crate::private_file(&agent.folder.join("token"), &token)?;
         let authority = agent.folder.join("control-plane.pem");
         std::fs::copy(setup.authority, &authority).context("copy the authority")?;
-        let settings = [
+        let mut settings = vec![
             format!("control_plane.ca_file={}", authority.display()),
             "control_plane.redial_most=1s".into(),
             format!("secrets.file_root={}", folder.join("secrets").display()),
@@ -74,6 +76,7 @@ impl Agent {
             format!("log.level={}", setup.log_level),
             "log.format=json".into(),
         ];
+        settings.extend(setup.settings.iter().cloned());
         let mut init = Command::new(&agent.program);
         init.args(["init", "--connector", setup.connector]);
         init.arg("--url").arg(format!("https://localhost:{}", setup.plane.port()));
@@ -106,6 +109,76 @@ impl Agent {
     /// Starts it so that it dies at a place, see `driver::crash`.
     pub async fn start_to_die(&mut self, at: &str) -> anyhow::Result<()> {
         self.start_with(vec![("CRASH_TIDEGATE_AT", at.into())]).await
+    }
+
+    /// Starts it so that it stops at a place, see `driver::crash`, as if by SIGSTOP; [`Self::go_on`] lets it go on.
+    pub async fn start_to_stop(&mut self, at: &str) -> anyhow::Result<()> {
+        self.start_with(vec![("STOP_TIDEGATE_AT", at.into())]).await
+    }
+
+    /// Waits until it is stopped.
+    pub async fn wait_stopped(&self, limit: Duration) -> anyhow::Result<()> {
+        let pid = self.pid().context("the agent does not run")?;
+        clock::until("the agent is stopped at its place", limit, async || {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("look at the agent")?;
+            let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+            Ok((state == Some('T')).then_some(()))
+        })
+        .await
+    }
+
+    /// Lets it go on after it was stopped.
+    pub fn go_on(&self) -> anyhow::Result<()> {
+        let pid = self.pid().context("the agent does not run")?.to_string();
+        let told = std::process::Command::new("kill").args(["-CONT", &pid]).status().context("run kill")?;
+        if !told.success() {
+            bail!("the agent cannot be told to go on");
+        }
+        Ok(())
+    }
+
+    /// Waits until it has ended by itself, and gives its exit code.
+    pub async fn wait_ended(&mut self, limit: Duration) -> anyhow::Result<Option<i32>> {
+        let process = self.process.as_mut().context("the agent does not run")?;
+        let status = clock::until("the agent has ended", limit, async || process.ended()).await?;
+        self.process = None;
+        Ok(status.code())
+    }
+
+    /// What its endpoint for readiness says: the report, and whether it is ready.
+    pub async fn report(&self) -> anyhow::Result<Value> {
+        let mut line = TcpStream::connect(self.admin).await.context("reach the admin endpoints")?;
+        line.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+        let mut answer = String::new();
+        line.read_to_string(&mut answer).await?;
+        let (_, body) = answer.split_once("\r\n\r\n").context("an answer with a body")?;
+        let start = body.find('{').context("a report")?;
+        let end = body.rfind('}').context("a whole report")?;
+        serde_json::from_str(body.get(start..=end).unwrap_or_default()).context("read the report")
+    }
+
+    /// Waits until its report has a mode.
+    pub async fn wait_mode(&self, mode: &str, limit: Duration) -> anyhow::Result<Value> {
+        let mut last = Value::Null;
+        let seen = clock::until(&format!("the agent's mode is {mode}"), limit, async || {
+            last = self.report().await?;
+            Ok((last.get("mode") == Some(&Value::from(mode))).then(|| last.clone()))
+        })
+        .await;
+        seen.with_context(|| format!("it said {last} last"))
+    }
+
+    /// Gets the keys of another agent in place of its own: it is an instance of the same connector.
+    pub fn share_identity(&self, of: &Self) -> anyhow::Result<()> {
+        let (from, to) = (of.identity(), self.identity());
+        std::fs::remove_dir_all(&to).context("drop the new identity")?;
+        crate::private_folder(&to)?;
+        for entry in from.read_dir().context("read the identity")? {
+            let path = entry.context("read the identity")?.path();
+            let name = path.file_name().context("a file of the identity")?;
+            std::fs::copy(&path, to.join(name)).context("copy the identity")?;
+        }
+        Ok(())
     }
 
     /// Whether it was killed since it was started; then it does not run any more.

@@ -1,6 +1,7 @@
 //! A whole world: target, control plane, agent, what stands between them, and people.
 
 mod asking;
+pub mod journals;
 pub mod places;
 mod reading;
 mod trouble;
@@ -48,12 +49,21 @@ pub struct Options {
     pub proxied: bool,
     /// How requests are decided: `approve` or `auto`.
     pub approval: &'static str,
+    /// Whether the journal is in a database, and a second instance is set up that shares it.
+    pub shared: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let target = postgres::Options { log_statement: LogStatement::All, ..postgres::Options::for_tests() };
-        Self { log_level: "info", target, without_rights: false, proxied: true, approval: "approve" }
+        Self {
+            log_level: "info",
+            target,
+            without_rights: false,
+            proxied: true,
+            approval: "approve",
+            shared: false,
+        }
     }
 }
 
@@ -64,6 +74,10 @@ pub struct World {
     pub approver: Person,
     pub requester: Person,
     pub agent: Agent,
+    /// The second instance, which is set up and not started.
+    pub standby: Option<Agent>,
+    /// The server of the shared journal.
+    pub journals: Option<Postgres>,
     pub proxy: Option<Proxy>,
     pub plane: Plane,
     pub target: Postgres,
@@ -132,6 +146,13 @@ impl World {
             true => Some(Proxy::start(&authority, plane.agents(), plane.authority()).await?),
             false => None,
         };
+        let journals = match options.shared {
+            true => {
+                Some(tokio::task::block_in_place(journals::launch).context("start the journals' server")?)
+            }
+            false => None,
+        };
+        let settings = journals.as_ref().map(journals::settings).unwrap_or_default();
         let setup = Setup {
             connector: CONNECTOR,
             token_file: &token_file,
@@ -139,15 +160,34 @@ impl World {
             authority: proxy.as_ref().map_or(plane.authority(), |_| authority.file()),
             log_level: options.log_level,
             without_rights: options.without_rights,
+            settings: &settings,
         };
-        let agent = Agent::set_up(&programs.agent, &place("agent"), setup).await?;
+        let agent = Agent::set_up(&programs.agent, &place("agent"), setup.clone()).await?;
         let secret_reference = agent.keep_secret("shop.json", shop::ADMIN, &admin_password)?;
+        let standby = match &journals {
+            Some(_) => {
+                let standby = Agent::set_up(&programs.agent, &place("standby"), setup).await?;
+                standby.share_identity(&agent)?;
+                for instance in [&agent, &standby] {
+                    instance.keep_secret("shop.json", shop::ADMIN, &admin_password)?;
+                    instance.keep_secret(
+                        journals::SECRET,
+                        journals::ROLE,
+                        &Secret::new(journals::PASSWORD.into()),
+                    )?;
+                }
+                Some(standby)
+            }
+            None => None,
+        };
         let approval = options.approval;
         let mut world = Self {
             admin,
             approver,
             requester,
             agent,
+            standby,
+            journals,
             proxy,
             plane,
             target,
@@ -224,8 +264,10 @@ impl World {
     /// Adds the last words of all programs to a fault.
     pub fn explained(&self, fault: anyhow::Error) -> anyhow::Error {
         let (agent, control) = (self.agent.log().tail(), self.plane.log().tail());
+        let standby = self.standby.as_ref().map(|standby| standby.log().tail());
+        let standby = standby.map(|said| format!("\nthe second instance said:\n{said}")).unwrap_or_default();
         fault.context(format!(
-            "the agent said:\n{agent}\nthe control plane said:\n{control}\nand what went wrong"
+            "the agent said:\n{agent}{standby}\nthe control plane said:\n{control}\nand what went wrong"
         ))
     }
 }

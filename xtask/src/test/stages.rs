@@ -192,6 +192,18 @@ pub(super) const STAGES: &[Stage] = &[
         ],
     ),
     suite(
+        "standby",
+        "two instances of a connector: who is active, and what a late one cannot do",
+        POSTGRES,
+        &[
+            Step::Programs,
+            Step::Tests(&["-p", "e2e", "--test", "e2e", "standby"]),
+            Step::Tests(&["-p", "tidegate", "--lib", "leadership"]),
+            Step::Tests(&["-p", "journal", "lease"]),
+            Step::Tests(&["-p", "journal-postgres", "leases"]),
+        ],
+    ),
+    suite(
         "secrecy",
         "no clear secret anywhere",
         POSTGRES,

@@ -70,7 +70,7 @@ pub(super) async fn thirty_two_at_once_on_one_resource(stage: &Stage<'_>) -> Res
 
 pub(super) async fn two_instances_do_the_same_at_once(stage: &Stage<'_>) -> Result<(), Broken> {
     let first = stage.target().await?;
-    let caller = Caller { instance: InstanceId::from_uuid(Uuid::from_u128(8)), epoch: 2 };
+    let caller = Caller::new(InstanceId::from_uuid(Uuid::from_u128(8)), 2);
     let second = stage.target_as(TargetContext { caller, ..stage.run.context.clone() }).await?;
     let a = stage.plain(0)?;
     let wanted = set(std::slice::from_ref(&a));

@@ -103,7 +103,7 @@ impl Run {
             marks: Arc::new(MarkKeys::new(connector.clone(), key, vec![])),
             connector,
             integration: IntegrationId::parse("contract").map_err(|fault| Broken(fault.to_string()))?,
-            caller: Caller { instance: InstanceId::from_uuid(Uuid::from_u128(7)), epoch: 1 },
+            caller: Caller::new(InstanceId::from_uuid(Uuid::from_u128(7)), 1),
         };
         Ok(Self {
             context,

@@ -35,7 +35,7 @@ async fn connect(driver: &Fake, connector: &ConnectorId, integration: &Integrati
         connector: connector.clone(),
         integration: integration.clone(),
         marks: Arc::new(MarkKeys::new(connector.clone(), MarkKey::generate().unwrap(), vec![])),
-        caller: Caller { instance: InstanceId::from_uuid(Uuid::from_u128(1)), epoch: 1 },
+        caller: Caller::new(InstanceId::from_uuid(Uuid::from_u128(1)), 1),
     };
     let connect = driver.parse(&Settings::default().with("hostname", "db")).unwrap();
     assert_eq!(connect.endpoint().host, "db");

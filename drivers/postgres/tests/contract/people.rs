@@ -47,7 +47,7 @@ pub(crate) fn context() -> TargetContext {
         marks: Arc::new(MarkKeys::new(connector.clone(), MarkKey::generate().unwrap(), vec![])),
         connector,
         integration: IntegrationId::parse("postgres").unwrap(),
-        caller: Caller { instance: InstanceId::from_uuid(Uuid::from_u128(9)), epoch: 1 },
+        caller: Caller::new(InstanceId::from_uuid(Uuid::from_u128(9)), 1),
     }
 }
 

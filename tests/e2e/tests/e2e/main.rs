@@ -9,6 +9,8 @@ mod remains;
 mod retire;
 #[cfg(target_os = "linux")]
 mod secrecy;
+#[cfg(target_os = "linux")]
+mod standby;
 mod story;
 
 /// Unwraps, and shows a fault with its causes and without a backtrace, which says nothing here.
