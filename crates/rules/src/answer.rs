@@ -225,10 +225,20 @@ fn note_failure(
     if failure.certainty != Certainty::Refused {
         return;
     }
+    // What was not asked for was not refused.
+    let asked = |access: &model::Access| match act {
+        Act::Converge { wanted, .. } => access.entitlements.within(wanted),
+        Act::Mint { .. }
+        | Act::Open { .. }
+        | Act::Close { .. }
+        | Act::Rotate { .. }
+        | Act::Delete { .. }
+        | Act::Observe { .. } => true,
+    };
     let granting: Vec<_> = record
         .accesses
         .values()
-        .filter(|access| matches!(access.state, AccessState::Granting { .. }))
+        .filter(|access| matches!(access.state, AccessState::Granting { .. }) && asked(access))
         .map(|access| access.id.clone())
         .collect();
     for id in granting {

@@ -41,7 +41,7 @@ impl Book {
                     continue;
                 }
                 self.lanes.unlist(id);
-                if let Some(action) = self.begin(id, deed, now) {
+                if let Some(action) = self.begin(id, class_now, deed, now) {
                     actions.push(action);
                 }
             }
@@ -50,9 +50,11 @@ impl Book {
         actions
     }
 
-    fn begin(&mut self, id: AccountId, deed: Deed, now: Timestamp) -> Option<Action> {
+    fn begin(&mut self, id: AccountId, class: Class, deed: Deed, now: Timestamp) -> Option<Action> {
         let connector = self.connector.clone();
-        let may_open = self.accounts.get(&id).is_some_and(|record| self.may_open(record));
+        // Taking away goes alone: what the target refuses to give must not keep it from taking away.
+        let may_open =
+            class != Class::Closing && self.accounts.get(&id).is_some_and(|record| self.may_open(record));
         let target = self
             .accounts
             .get(&id)
@@ -73,7 +75,7 @@ impl Book {
         let integration = record.account.integration.clone();
         self.staged.tell(effects);
         let ticket = self.lanes.ticket();
-        self.lanes.began(id, Flight { ticket, integration: integration.clone(), act: act.clone() });
+        self.lanes.began(id, Flight { ticket, integration: integration.clone(), class, act: act.clone() });
         Some(Action { ticket, integration, account: id, act })
     }
 }

@@ -59,19 +59,19 @@ impl Book {
                 }
             }
             Outcome::Again(failure) => {
-                let deed = deed_of(&flight.act);
+                let (class, deed) = (flight.class, deed_of(&flight.act));
                 let count = self
                     .lanes
                     .tries
                     .get(&id)
-                    .filter(|tries| tries.deed == deed)
+                    .filter(|tries| tries.are_of(class, deed))
                     .map_or(0, |tries| tries.count)
                     + 1;
                 let mut next = retry::due(id, count, &failure, now);
                 if canceled {
                     next = next.max(now.plus(SLOWLY));
                 }
-                self.lanes.tries.insert(id, Tries { deed, count, next });
+                self.lanes.tries.insert(id, Tries { class, deed, count, next });
             }
         }
         self.prune(id);

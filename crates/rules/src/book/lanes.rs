@@ -20,15 +20,25 @@ const MINTS: u32 = 16;
 pub(super) struct Flight {
     pub ticket: Ticket,
     pub integration: IntegrationId,
+    pub class: Class,
     pub act: Act,
 }
 
-/// How the tries of an account's present deed went.
+/// How the tries of an account's present deed went. Giving and taking away are not the same deed, whatever the
+/// word: what cannot be given holds up nothing that is to be taken away.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tries {
+    pub class: Class,
     pub deed: Deed,
     pub count: u32,
     pub next: Timestamp,
+}
+
+impl Tries {
+    /// Whether they are tries of this.
+    pub(super) fn are_of(&self, class: Class, deed: Deed) -> bool {
+        (self.class, self.deed) == (class, deed)
+    }
 }
 
 /// One target's lane.

@@ -132,8 +132,12 @@ impl Book {
             Plan::Wait(None) => self.lanes.unlist(id),
             Plan::Wait(Some(at)) => self.lanes.wake_at(id, at),
             Plan::Do(class, deed) => {
-                let next =
-                    self.lanes.tries.get(&id).filter(|tries| tries.deed == deed).map(|tries| tries.next);
+                let next = self
+                    .lanes
+                    .tries
+                    .get(&id)
+                    .filter(|tries| tries.are_of(class, deed))
+                    .map(|tries| tries.next);
                 match next {
                     Some(next) if next > now => {
                         let sooner = self.soonest_change(id, now).map_or(next, |change| change.min(next));
@@ -232,9 +236,9 @@ impl Book {
     /// Whatever this account is to do, it does it again only after a pause: its last answer could not be kept.
     pub(super) fn slow_down(&mut self, id: AccountId, now: Timestamp) {
         let Some(record) = self.accounts.get(&id) else { return };
-        let Plan::Do(_, deed) = self.plan_of(record, now) else { return };
-        let known = self.lanes.tries.get(&id).filter(|tries| tries.deed == deed).copied();
-        let tries = known.unwrap_or(Tries { deed, count: 1, next: now });
+        let Plan::Do(class, deed) = self.plan_of(record, now) else { return };
+        let known = self.lanes.tries.get(&id).filter(|tries| tries.are_of(class, deed)).copied();
+        let tries = known.unwrap_or(Tries { class, deed, count: 1, next: now });
         self.lanes.tries.insert(id, Tries { next: tries.next.max(now.plus(UNWRITTEN_PAUSE)), ..tries });
     }
 
@@ -253,9 +257,9 @@ impl Book {
             let window = model::Span::from_millis(long.min(SPREAD_AT_MOST.as_millis()));
             for id in ids {
                 let Some(record) = self.accounts.get(&id) else { continue };
-                let Plan::Do(_, deed) = self.plan_of(record, now) else { continue };
+                let Plan::Do(class, deed) = self.plan_of(record, now) else { continue };
                 let next = now.plus(retry::spread(id, window));
-                self.lanes.tries.insert(id, Tries { deed, count: 0, next });
+                self.lanes.tries.insert(id, Tries { class, deed, count: 0, next });
                 self.consider(id, now);
             }
         }

@@ -4,7 +4,7 @@ use model::*;
 use rules::book::SLOTS;
 use rules::{AccessOrder, Act, Action, Answer, Input, Order};
 
-use crate::bench::{Bench, done, id, target};
+use crate::bench::{Bench, done, id, rights, target};
 
 fn bench() -> Bench {
     Bench::new(Ownership::Owned, Policy::default())
@@ -162,4 +162,46 @@ fn rows_are_the_book_at_every_moment_of_many_stories() {
             under_way.extend(more);
         }
     }
+}
+
+/// One access that lives, one whose deadline is near, and a third that the target will not give.
+fn three_of_ann() -> (Bench, Vec<Action>) {
+    let mut bench = Bench::new(Ownership::Owned, Policy::default());
+    for (access, names, mins) in [("stays", ["orders"], 60), ("ends", ["stock"], 1)] {
+        let actions = bench.put(access, "ann", &names, mins);
+        bench.well(actions);
+        assert_eq!(bench.state(access), "active");
+    }
+    let widening = bench.put("new", "ann", &["ledger"], 60);
+    let Act::Converge { wanted, .. } = &widening[0].act else { panic!("{widening:?}") };
+    assert_eq!(*wanted, rights(&["orders", "stock", "ledger"]));
+    (bench, widening)
+}
+
+#[test]
+fn an_opening_that_is_refused_is_undone_at_once() {
+    let (mut bench, widening) = three_of_ann();
+    let refused = Failure::refused(Code::RESOURCE_MISSING, "there is no table").with_retry(Retry::NeedsHuman);
+    let undoing = bench.answer(&widening[0], Answer::Failed(refused));
+    let Act::Converge { wanted, .. } = &undoing[0].act else { panic!("{undoing:?}") };
+    assert_eq!(*wanted, rights(&["orders", "stock"]));
+    bench.well(undoing);
+    assert_eq!(bench.state("new"), "failed");
+}
+
+#[test]
+fn an_opening_that_fails_again_and_again_holds_no_end_on_its_account_up() {
+    let (mut bench, widening) = three_of_ann();
+    let long = Retry::After(Span::from_mins(5));
+    let busy = Failure::not_done(Code::BUSY, "the table is locked").with_retry(long);
+    let none = bench.answer(&widening[0], Answer::Failed(busy));
+    assert!(none.is_empty(), "{none:?}");
+    let actions = bench.pass(60);
+    let narrowing = actions.first().unwrap_or_else(|| panic!("nothing is taken away at the deadline"));
+    let Act::Converge { wanted, .. } = &narrowing.act else { panic!("{narrowing:?}") };
+    assert_eq!(*wanted, rights(&["orders"]), "what is taken away does not wait for what cannot be given");
+    // A refusal of this one says nothing of what was not tried.
+    let refused = Failure::refused(Code::RIGHT_MISSING, "no right to revoke");
+    bench.answer(narrowing, Answer::Failed(refused));
+    assert_eq!(bench.state("new"), "granting");
 }
