@@ -128,7 +128,6 @@ pub async fn run(
     let tell = || {
         tracing::info!(
             connector = %config.connector,
-            %instance,
             admin = %admin.address(),
             socket = %config.admin_socket.display(),
             version = env!("CARGO_PKG_VERSION"),
@@ -244,7 +243,7 @@ pub async fn run(
         Arc::new(Socket { own_folder: config.socket_is_default(), path: config.admin_socket.clone(), clerk });
     match config.journal.kind {
         JournalKind::Sqlite { .. } => tell(),
-        JournalKind::Postgres(_) => tracing::info!(epoch, "Agent is active"),
+        JournalKind::Postgres(_) => tracing::info!(%instance, epoch, "Agent is active"),
     }
 
     let mut engine = Some(engine);

@@ -249,6 +249,9 @@ mod tests {
         let last = LASTS.as_millis() - MARGIN.as_millis() - CHANGE_LASTS.as_millis();
         // Whatever begins lands before the store's own end of the lease, which is no earlier than this.
         assert!(last + CHANGE_LASTS.as_millis() < LASTS.as_millis());
+        // What is promised to people: a successor looks and finds the lease ended within 15 s of its last renewal, with
+        // time to spare for reading the journal.
+        assert!(LASTS.as_millis() + TRY_EVERY.as_millis() + 4_000 <= 15_000);
         // One renewal may fail, be tried again and answered late without a pause for openings.
         assert!(RENEW_EVERY.as_millis() + TRY_EVERY.as_millis() < last);
     }

@@ -95,6 +95,7 @@ async fn an_ordered_stop_hands_over_at_once() {
 async fn handed_over(world: &mut World) -> anyhow::Result<Duration> {
     stand_by(world).await?;
     let (access, credential) = opened(world, "30m").await?;
+    looked_into(world).await?;
     world.agent.stop()?;
     let watch = Watch::start();
     let standby = world.standby.as_ref().context("a second instance")?;
@@ -111,6 +112,24 @@ async fn handed_over(world: &mut World) -> anyhow::Result<Duration> {
     Ok(took)
 }
 
+/// The commands that read a journal read the shared one beside its holder.
+async fn looked_into(world: &World) -> anyhow::Result<()> {
+    let standby = world.standby.as_ref().context("a second instance")?;
+    for instance in [&world.agent, standby] {
+        let listed = instance.tidegate(["journal", "list", "--json"]).await?.ok()?;
+        let listed: serde_json::Value = serde_json::from_str(&listed).context("read what is listed")?;
+        ensure!(listed.pointer("/rows/account") == Some(&json!(1)), "{listed}");
+        instance.tidegate(["journal", "show", "account"]).await?.ok()?;
+        instance.tidegate(["receipts", "verify"]).await?.ok()?;
+        let copy = instance.folder().join("copy.db").display().to_string();
+        let refused = instance.tidegate(["journal", "backup", &copy]).await?.refused()?;
+        ensure!(refused.contains("pg_dump"), "no way out is told: {refused}");
+        let refused = instance.tidegate(["journal", "reset-clock", "--yes"]).await?.refused()?;
+        ensure!(refused.contains("stop every instance"), "the clock was reset beside its holder: {refused}");
+    }
+    Ok(())
+}
+
 /// How long a lease that nobody gives back lasts at the least after a renewal: renewals are 3 s apart.
 fn journal_lasts() -> Duration {
     Span::from_secs(7).as_std()
@@ -125,7 +144,7 @@ async fn one_that_was_stopped_inside_an_opening_opens_nothing_when_it_goes_on() 
 
 async fn stopped_opening(world: &mut World) -> anyhow::Result<()> {
     world.agent.stop()?;
-    for place in ["open:1", "open:sent2"] {
+    for place in ["open:intent", "open:1", "open:sent2"] {
         world.agent.start_to_stop(place).await?;
         world.agent.wait_mode("open", SOON).await?;
         world.agent.wait_ready().await?;
