@@ -14,7 +14,7 @@ use model::IntegrationId;
 use model::durable::Table;
 use rules::book::IntegrationRecord;
 use seal::keys::ReceiptPublic;
-use seal::receipt::{ChainHead, Checkpoint, Line, SignedReceipt};
+use seal::receipt::{ChainHead, Checkpoint, Life, Line, SignedReceipt, told};
 use serde_json::json;
 
 use super::fault::Fault;
@@ -222,14 +222,15 @@ fn verify(context: &Context, file: Option<&Path>, keys: &[ReceiptPublic], heads:
     for head in heads {
         checker.expect(head)?;
     }
-    let heads = checker.finish()?;
-    let count: u64 = heads.iter().map(|head| head.number).sum();
+    let (count, chains) = (checker.count(), checker.finish()?);
+    let heads: Vec<&Life> = chains.iter().flatten().collect();
     let answer = json!({ "verified": true, "receipts": count, "heads": heads });
     context.printer.answer(&answer, |lines| {
-        lines.push(format!("{count} receipts of {} integrations verify.", heads.len()));
-        for head in &heads {
+        lines.push(format!("{count} receipts of {} integrations verify.", chains.len()));
+        for Life { head, .. } in &heads {
             lines.push(format!("{}:{}:{}", head.integration, head.number, head.hash));
         }
+        chains.iter().flat_map(|lives| told(lives)).for_each(|line| lines.push(line));
     })?;
     Ok(Exit::Done)
 }

@@ -1,14 +1,18 @@
 //! Receipts: kept exactly as they came, and verified against the connector's pinned keys when they come.
 //!
-//! A break is an alarm, and stays with the receipt; the chain is then followed on from where it goes, so
-//! that one break is one alarm and what comes after is still checked.
+//! A break is an alarm, and stays with the receipt; what follows it is still checked, so that one break is one
+//! alarm. That a life of the chain begins beside another is no break: it is noted, and told by who verifies.
 
 use model::receipt::Deed as Done;
-use seal::receipt::{ChainCheck, ChainHead, Line, ReceiptFault, SignedReceipt};
+use seal::receipt::{Line, Place, SignedReceipt, place};
+use serde_json::json;
 
 use super::Deed;
 use crate::record::{Connector, ReceiptRecord};
 use crate::refusal::Refusal;
+
+/// At most this many receipts of one number are compared; honest lives are fewer.
+const COMPARED: u32 = 256;
 
 /// Takes a receipt.
 ///
@@ -22,67 +26,48 @@ pub async fn take(deed: &mut Deed<'_>, connector: &Connector, receipt: SignedRec
             return Ok(deed.alarm("receipt_unreadable", subject, fault.to_string()).await?);
         }
     };
-    let head = deed.rows.chain_head(&connector.id, &receipt.integration).await?;
-    let head = head.unwrap_or_else(|| ChainHead::genesis(receipt.integration.clone()));
-    if receipt.number <= head.number {
-        let known = deed.rows.receipt(&connector.id, &receipt.integration, receipt.number).await?;
-        if known.is_some_and(|known| known.signed == signed) {
-            return Ok(());
-        }
+    let (integration, number) = (&receipt.integration, receipt.number);
+    let beside = deed.rows.receipts_numbered(&connector.id, integration, number, COMPARED).await?;
+    if beside.iter().any(|kept| kept.signed == signed) {
+        return Ok(());
     }
-    let (next, fault) = follow(&head, &receipt, connector);
-    if let Some(next) = next {
-        deed.rows.put_chain_head(&connector.id, &next).await?;
-    }
+    let number_before = number.saturating_sub(1);
+    let before = deed.rows.receipts_numbered(&connector.id, integration, number_before, COMPARED).await?;
+    let found = place(&receipt, &connector.receipt_keys(), &as_signed(&before), &as_signed(&beside));
     let (access, word) = match receipt.statement() {
         Ok(statement) => (statement.access, deed_word(&statement.deed)),
         Err(_) => (None, "unreadable"),
     };
     let record = ReceiptRecord {
         connector: connector.id.clone(),
-        integration: receipt.integration.clone(),
-        number: receipt.number,
+        integration: integration.clone(),
+        number,
         access,
         deed: word.into(),
-        fault: fault.as_ref().map(ToString::to_string),
+        fault: found.as_ref().err().map(ToString::to_string),
         received_at: deed.now,
         signed,
     };
     deed.rows.add_receipt(&record).await?;
-    if let Some(fault) = fault {
-        let subject = format!("receipt/{}/{}", receipt.integration, receipt.number);
-        deed.alarm("receipt_chain_broken", subject, fault.to_string()).await?;
+    let subject = format!("receipt/{integration}/{number}");
+    match found {
+        Ok(Place::GoesOn) => {}
+        Ok(Place::Begins(beginning)) => {
+            let detail = "the agent's journal was lost, or an old copy of it was put back";
+            let after = json!({ "life": beginning.life, "at": beginning.at, "detail": detail });
+            deed.note("receipts.life_begun", subject, None, Some(after)).await?;
+        }
+        Err(fault) => deed.alarm("receipt_chain_broken", subject, fault.to_string()).await?,
     }
     Ok(())
 }
 
-/// Returns where the chain stands after the receipt, and what is wrong with it. A receipt whose signature is
-/// not good moves nothing.
-fn follow(
-    head: &ChainHead,
-    receipt: &SignedReceipt,
-    connector: &Connector,
-) -> (Option<ChainHead>, Option<ReceiptFault>) {
-    let keys = connector.receipt_keys();
-    let mut check = ChainCheck::new(head.clone());
-    let fault = match check.take(receipt, &keys) {
-        Ok(()) => match check.finish(None) {
-            Ok(next) => return (Some(next), None),
-            Err(fault) => fault,
-        },
-        Err(fault) => fault,
+fn as_signed(kept: &[ReceiptRecord]) -> Vec<SignedReceipt> {
+    let read = |kept: &ReceiptRecord| match Line::from_text(&kept.signed) {
+        Ok(Line::Receipt(receipt)) => Some(receipt),
+        Ok(Line::Checkpoint(_)) | Err(_) => None,
     };
-    if receipt.number <= head.number {
-        return (None, Some(fault));
-    }
-    let own_place = ChainHead {
-        integration: receipt.integration.clone(),
-        number: receipt.number.saturating_sub(1),
-        hash: receipt.previous.clone(),
-    };
-    let mut alone = ChainCheck::new(own_place);
-    let next = alone.take(receipt, &keys).and_then(|()| alone.finish(None)).ok();
-    (next, Some(fault))
+    kept.iter().filter_map(read).collect()
 }
 
 const fn deed_word(deed: &Done) -> &'static str {

@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use model::{
     AccessId, ConnectorId, GranteeId, Incarnation, IntegrationId, Policy, Position, Revision, Timestamp,
 };
-use seal::receipt::ChainHead;
 
 use super::StoreFault;
 use crate::record::{
@@ -221,19 +220,14 @@ pub struct AuditQuery {
 /// What is only ever added to: receipts and the audit log.
 #[async_trait]
 pub trait Records: Send {
-    /// Where the chain stands of what was verified.
-    async fn chain_head(
-        &mut self,
-        connector: &ConnectorId,
-        integration: &IntegrationId,
-    ) -> Done<Option<ChainHead>>;
-    async fn put_chain_head(&mut self, connector: &ConnectorId, head: &ChainHead) -> Done<()>;
-    async fn receipt(
+    /// Those of one number, of all lives, in the order in which they came.
+    async fn receipts_numbered(
         &mut self,
         connector: &ConnectorId,
         integration: &IntegrationId,
         number: u64,
-    ) -> Done<Option<ReceiptRecord>>;
+        limit: u32,
+    ) -> Done<Vec<ReceiptRecord>>;
     async fn add_receipt(&mut self, receipt: &ReceiptRecord) -> Done<()>;
     /// In the order in which they came, each with its place.
     async fn receipts(&mut self, query: &ReceiptQuery) -> Done<Vec<(u64, ReceiptRecord)>>;

@@ -2,6 +2,7 @@
 
 mod everything;
 mod people;
+mod receipts;
 mod reports;
 mod requests;
 

@@ -6,7 +6,7 @@ use crate::access::{EndReason, Verdict};
 use crate::account::{AccountName, ImmutableId};
 use crate::entitlement::EntitlementSet;
 use crate::failure::Code;
-use crate::id::{AccessId, AccountId, GranteeId, IntegrationId};
+use crate::id::{AccessId, AccountId, GranteeId, Incarnation, IntegrationId};
 use crate::observed::{Login, Observed, Residual, TargetIdentity};
 use crate::time::Timestamp;
 
@@ -83,4 +83,8 @@ pub struct ReceiptBody {
     /// The deed was done while the journal could not be written.
     #[serde(default)]
     pub recorded_late: bool,
+    /// The memory of the agent that signed it, in the first receipt of each: whether another receipt follows
+    /// the same one already, it cannot know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub life: Option<Incarnation>,
 }

@@ -111,6 +111,7 @@ impl Effects {
             read_back: observed.map(Into::into),
             residual,
             recorded_late: false,
+            life: None,
         }));
     }
 }

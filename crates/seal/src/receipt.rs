@@ -1,52 +1,10 @@
 //! Receipts: signed statements in one chain per integration, and signed checkpoints over all chains.
 //!
-//! # What is signed
-//! A *frame* is a field after its length in bytes as 8 bytes, most significant first. The signature is
-//! Ed25519 over the frames of: `tidegate receipt v1`, integration, number (decimal), previous (64 hex
-//! digits), body (the exact text), key id. The *link* to the next receipt, its `previous`, is the hex
-//! SHA-256 of those same bytes followed by the frame of the 64-byte signature. The first receipt has
-//! number 1 and 64 zeros as `previous`. The key id is the first 8 bytes, in hex, of the SHA-256 of the
-//! 32-byte public key. A checkpoint's signature is over the frames of `tidegate checkpoint v1`, body, key
-//! id. Signatures and keys are base64 with padding.
-//!
-//! # A verifier in another language
-//! ```python
-//! import base64, hashlib, json, sys
-//! from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-//!
-//! def framed(*fields):
-//!     return b"".join(len(f).to_bytes(8, "big") + f for f in fields)
-//!
-//! keys = {}
-//! for text in sys.argv[1:]:  # the connector's public receipt keys, base64
-//!     raw = base64.b64decode(text, validate=True)
-//!     keys[hashlib.sha256(raw).hexdigest()[:16]] = Ed25519PublicKey.from_public_bytes(raw)
-//! heads = {}
-//! for line in sys.stdin:
-//!     r = json.loads(line)
-//!     signature = base64.b64decode(r["signature"], validate=True)
-//!     if r["line"] == "checkpoint":
-//!         signed = framed(b"tidegate checkpoint v1", r["body"].encode(), r["key_id"].encode())
-//!         keys[r["key_id"]].verify(signature, signed)
-//!         for head in json.loads(r["body"])["heads"]:
-//!             assert heads[head["integration"]] == (head["number"], head["hash"]), "truncated or forked"
-//!         continue
-//!     number, previous = heads.get(r["integration"], (0, "0" * 64))
-//!     assert r["number"] == number + 1, "missing or reordered"
-//!     assert r["previous"] == previous, "forked"
-//!     fields = ("tidegate receipt v1", r["integration"], str(r["number"]), previous, r["body"], r["key_id"])
-//!     signed = framed(*(f.encode() for f in fields))
-//!     keys[r["key_id"]].verify(signature, signed)  # raises when changed
-//!     heads[r["integration"]] = (number + 1, hashlib.sha256(signed + framed(signature)).hexdigest())
-//! print(json.dumps(heads))
-//! ```
-//!
-//! # What it cannot detect
-//! That the connector stated what is not true; that the newest receipts are held back, unless a checkpoint
-//! or head from elsewhere names them; that whoever has the secret key wrote the whole chain anew, unless a
-//! checkpoint was kept where they cannot reach it; that a deed was done and no receipt made.
+//! What is signed, how receipts follow each other, a verifier in another language, what receipts prove and
+//! what they cannot: `docs/receipts.md`.
 
 mod checkpoint;
+mod life;
 mod line;
 mod verify;
 
@@ -57,8 +15,9 @@ use model::{IntegrationId, KeyId, ReceiptBody};
 use serde::{Deserialize, Serialize};
 
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
+pub use life::{Beginning, Life, told};
 pub use line::{Line, LineFault};
-pub use verify::{ChainCheck, ReceiptFault, verify, verify_all};
+pub use verify::{ChainCheck, Place, ReceiptFault, place, verify, verify_all};
 
 use crate::frame::framed;
 use crate::keys::{KeyFault, ReceiptKey, ReceiptPublic, hex};
@@ -102,9 +61,9 @@ impl ChainHead {
 #[serde(deny_unknown_fields)]
 pub struct SignedReceipt {
     pub integration: IntegrationId,
-    /// Rises by one from 1.
+    /// One more than that of the receipt before this one; 1 for the first.
     pub number: u64,
-    /// The link of the receipt before this one.
+    /// The link of the receipt before this one; 64 zeros for the first.
     pub previous: String,
     /// The exact text that is signed: a [`ReceiptBody`] as JSON.
     pub body: String,

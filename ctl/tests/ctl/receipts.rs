@@ -1,6 +1,6 @@
-use model::{AccountId, AccountName, Deed, GranteeId, IntegrationId, ReceiptBody, Timestamp};
+use model::{AccountName, Deed, GranteeId, IntegrationId, ReceiptBody, Timestamp};
 use seal::keys::ReceiptKey;
-use seal::receipt::{ChainHead, Checkpoint, Line, sign};
+use seal::receipt::{ChainHead, Checkpoint, Line, SignedReceipt, sign};
 use serde_json::json;
 
 use crate::samples::{self, connector};
@@ -13,27 +13,31 @@ struct Chain {
     heads: Vec<ChainHead>,
 }
 
+fn statement(at: i64, integration: &IntegrationId) -> ReceiptBody {
+    ReceiptBody {
+        at: Timestamp::from_secs(at),
+        integration: integration.clone(),
+        target: None,
+        account: Some(samples::ACCOUNT.parse().unwrap()),
+        account_name: Some(AccountName("tg_ann".into())),
+        immutable: None,
+        grantee: Some(GranteeId::parse(samples::ANN).unwrap()),
+        access: None,
+        deed: Deed::Deleted,
+        read_back: None,
+        residual: vec![],
+        recorded_late: false,
+        life: None,
+    }
+}
+
 fn chain(count: usize) -> Chain {
     let key = ReceiptKey::generate().unwrap();
     let integration = IntegrationId::parse("shop-db").unwrap();
-    let account: AccountId = samples::ACCOUNT.parse().unwrap();
     let mut heads = vec![ChainHead::genesis(integration.clone())];
     let mut lines = vec![];
     for n in 0..count {
-        let body = ReceiptBody {
-            at: Timestamp::from_secs(i64::try_from(n).unwrap()),
-            integration: integration.clone(),
-            target: None,
-            account: Some(account),
-            account_name: Some(AccountName("tg_ann".into())),
-            immutable: None,
-            grantee: Some(GranteeId::parse(samples::ANN).unwrap()),
-            access: None,
-            deed: Deed::Deleted,
-            read_back: None,
-            residual: vec![],
-            recorded_late: false,
-        };
+        let body = statement(i64::try_from(n).unwrap(), &integration);
         let (receipt, head) = sign(&key, heads.last().unwrap(), &body).unwrap();
         lines.push(Line::Receipt(receipt).to_text().unwrap());
         heads.push(head);
@@ -123,6 +127,43 @@ fn tampering_is_found() {
     }
     world.feed(&["receipts", "verify", "-", "--key", &key], "rubbish").fails(1, &["could not read line 1"]);
     world.run(&["receipts", "verify"]).fails(2, &["<FILE>"]);
+}
+
+#[test]
+fn lives_are_told_and_each_keeps_its_head() {
+    let world = World::fresh();
+    let first = chain(3);
+    let integration = IntegrationId::parse("shop-db").unwrap();
+    let body = |life: u128| {
+        let life = Some(model::Incarnation::from_uuid(uuid::Uuid::from_u128(life)));
+        ReceiptBody { life, ..statement(7, &integration) }
+    };
+    // An old copy of the journal that ends at 2, and an empty one.
+    let (copy, _) = sign(&first.key, &first.heads[2], &body(2)).unwrap();
+    let (empty, _) = sign(&first.key, &first.heads[0], &body(3)).unwrap();
+    let lines = |receipts: [&SignedReceipt; 2]| {
+        receipts.map(|receipt| Line::Receipt(receipt.clone()).to_text().unwrap()).join("\n")
+    };
+    let text = format!("{}\n{}\n", first.lines.join("\n"), lines([&copy, &empty]));
+    let file = world.write("lives", &text);
+    let key = first.public();
+    let verify = ["receipts", "verify", &file, "--key", &key];
+    let said = world.run(&verify).ok();
+    let told = ["shop-db has 3 lives: ", "life 2: from receipt 3 of ", "life 3: from receipt 1 of "];
+    assert!(told.iter().all(|told| said.contains(told)), "{said}");
+
+    let heads = world.run(&[&verify[..], &["-o", "json"]].concat()).ok();
+    let kept = world.write("heads.json", &heads);
+    let read: Vec<serde_json::Value> = serde_json::from_str(&heads).unwrap();
+    let numbers: Vec<_> = read.iter().map(|head| (&head["number"], &head["begins"]["number"])).collect();
+    assert_eq!(numbers, [(&json!(3), &json!(1)), (&json!(3), &json!(3)), (&json!(1), &json!(1))]);
+    world.run(&[&verify[..], &["--head", &kept]].concat()).ok();
+    // What comes later begins after the heads of all lives.
+    let (later, _) = sign(&first.key, &first.heads[3], &statement(8, &integration)).unwrap();
+    world.write("lives", &Line::Receipt(later).to_text().unwrap());
+    world.run(&[&verify[..], &["--start", &kept, "--head", &kept]].concat()).ok();
+    world.write("lives", &text.replace(&lines([&copy, &empty]), ""));
+    world.run(&[&verify[..], &["--head", &kept]].concat()).fails(1, &["two different histories"]);
 }
 
 #[test]

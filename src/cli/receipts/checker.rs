@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::IntegrationId;
 use seal::keys::ReceiptPublic;
-use seal::receipt::{ChainCheck, ChainHead, ReceiptFault, SignedCheckpoint, SignedReceipt};
+use seal::receipt::{ChainCheck, ChainHead, Life, ReceiptFault, SignedCheckpoint, SignedReceipt};
 
 use super::super::fault::Fault;
 
@@ -12,21 +12,26 @@ use super::super::fault::Fault;
 pub(super) struct Checker {
     keys: Vec<ReceiptPublic>,
     chains: BTreeMap<IntegrationId, ChainCheck>,
+    count: u64,
 }
 
 impl Checker {
     pub(super) const fn new(keys: Vec<ReceiptPublic>) -> Self {
-        Self { keys, chains: BTreeMap::new() }
+        Self { keys, chains: BTreeMap::new(), count: 0 }
     }
 
     /// Takes the next receipt.
     pub(super) fn receipt(&mut self, receipt: &SignedReceipt) -> Result<(), Fault> {
         let integration = &receipt.integration;
-        let chain = self
-            .chains
-            .entry(integration.clone())
-            .or_insert_with(|| ChainCheck::new(ChainHead::genesis(integration.clone())));
+        let chain =
+            self.chains.entry(integration.clone()).or_insert_with(|| ChainCheck::new(integration.clone()));
+        self.count += 1;
         Ok(chain.take(receipt, &self.keys)?)
+    }
+
+    /// How many receipts it took.
+    pub(super) const fn count(&self) -> u64 {
+        self.count
     }
 
     /// Takes a checkpoint: the receipts before it must contain what it names.
@@ -41,15 +46,12 @@ impl Checker {
     pub(super) fn expect(&self, head: &ChainHead) -> Result<(), Fault> {
         match self.chains.get(&head.integration) {
             Some(chain) => Ok(chain.contains(head)?),
-            None => {
-                let none = ChainCheck::new(ChainHead::genesis(head.integration.clone()));
-                Ok(none.contains(head)?)
-            }
+            None => Ok(ChainCheck::new(head.integration.clone()).contains(head)?),
         }
     }
 
-    /// Ends the list and returns the head of each chain.
-    pub(super) fn finish(self) -> Result<Vec<ChainHead>, Fault> {
+    /// Ends the list and returns the lives of each chain.
+    pub(super) fn finish(self) -> Result<Vec<Vec<Life>>, Fault> {
         let ended: Result<Vec<_>, ReceiptFault> =
             self.chains.into_values().map(|chain| chain.finish(None)).collect();
         Ok(ended?)
@@ -82,6 +84,7 @@ mod tests {
                 read_back: None,
                 residual: vec![],
                 recorded_late: false,
+                life: None,
             };
             let (receipt, next) = sign(key, &head, &body).unwrap();
             receipts.push(receipt);
@@ -105,7 +108,8 @@ mod tests {
         }
         checker.checkpoint(&checkpoint(&key, vec![a_head.clone(), b_head.clone()])).unwrap();
         checker.expect(&ChainHead::genesis(IntegrationId::parse("never-used").unwrap())).unwrap();
-        assert_eq!(checker.finish().unwrap(), [a_head, b_head]);
+        let heads: Vec<_> = checker.finish().unwrap().into_iter().flatten().map(|life| life.head).collect();
+        assert_eq!(heads, [a_head, b_head]);
     }
 
     #[test]

@@ -53,6 +53,7 @@ fn statement(number: i64) -> ReceiptBody {
         read_back: None,
         residual: vec![],
         recorded_late: false,
+        life: None,
     }
 }
 

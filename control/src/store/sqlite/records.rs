@@ -2,54 +2,29 @@
 
 use async_trait::async_trait;
 use model::{AccessId, ConnectorId, IntegrationId};
-use seal::receipt::ChainHead;
 
 use super::question::Question;
-use super::{SqliteRows, Through, encode, one, run, signed};
+use super::{SqliteRows, Through, all, encode, run, signed};
 use crate::record::{AuditEntry, ReceiptRecord};
 use crate::store::StoreFault;
 use crate::store::rows::{AuditQuery, ReceiptQuery, Records};
 
 #[async_trait]
 impl<C: Through> Records for SqliteRows<C> {
-    async fn chain_head(
-        &mut self,
-        connector: &ConnectorId,
-        integration: &IntegrationId,
-    ) -> Result<Option<ChainHead>, StoreFault> {
-        one!(
-            self,
-            "SELECT body FROM chain_heads WHERE connector = ? AND offer = ?",
-            connector.as_str(),
-            integration.as_str()
-        )
-    }
-
-    async fn put_chain_head(&mut self, connector: &ConnectorId, head: &ChainHead) -> Result<(), StoreFault> {
-        let body = encode(head)?;
-        run!(
-            self,
-            "INSERT INTO chain_heads (connector, offer, body) VALUES (?, ?, ?)
-             ON CONFLICT (connector, offer) DO UPDATE SET body = excluded.body",
-            connector.as_str(),
-            head.integration.as_str(),
-            body
-        )
-        .map(drop)
-    }
-
-    async fn receipt(
+    async fn receipts_numbered(
         &mut self,
         connector: &ConnectorId,
         integration: &IntegrationId,
         number: u64,
-    ) -> Result<Option<ReceiptRecord>, StoreFault> {
-        one!(
+        limit: u32,
+    ) -> Result<Vec<ReceiptRecord>, StoreFault> {
+        all!(
             self,
-            "SELECT body FROM receipts WHERE connector = ? AND offer = ? AND number = ? ORDER BY place LIMIT 1",
+            "SELECT body FROM receipts WHERE connector = ? AND offer = ? AND number = ? ORDER BY place LIMIT ?",
             connector.as_str(),
             integration.as_str(),
-            signed(number)?
+            signed(number)?,
+            limit
         )
     }
 

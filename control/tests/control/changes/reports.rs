@@ -3,19 +3,17 @@
 use control::changes::reports::Committed;
 use control::changes::{Who, connectors, glances, integrations, reports, requests, sessions};
 use control::office::Office;
-use control::record::{KeyUse, Pin, Resource, Unlisted};
+use control::record::{Resource, Unlisted};
 use control::rules::hello::Hello;
 use control::rules::report::{Glance, NumberedReport, Report, ResourcePage};
 use control::rules::request::Request;
 use control::rules::terms::{Approval, ApprovalMode};
-use control::store::rows::{ReceiptQuery, ResourceQuery};
+use control::store::rows::ResourceQuery;
 use model::{
-    AccessId, AccessState, AccountId, AccountName, Code, ConnectorId, EntitlementSet, Failure, Generation,
-    GranteeKey, Incarnation, IntegrationId, Permission, Position, ReceiptBody, ResourceId, SealedCredential,
-    Span,
+    AccessId, AccessState, AccountId, AccountName, Code, ConnectorId, Failure, Generation, GranteeKey,
+    Incarnation, Permission, Position, ResourceId, SealedCredential, Span,
 };
-use seal::keys::{ReceiptKey, SealingKey};
-use seal::receipt::{ChainHead, SignedReceipt, sign};
+use seal::keys::SealingKey;
 use uuid::Uuid;
 
 use super::{alarms, deed, orders, request};
@@ -59,14 +57,14 @@ pub(super) async fn tell(office: &Office, connector: &ConnectorId, first: u64, r
     assert_eq!(committed, Committed { through: Position(last), gap: None });
 }
 
-struct Scene {
-    _folder: Folder,
-    office: Office,
-    cast: Cast,
-    open: Request,
+pub(super) struct Scene {
+    pub(super) _folder: Folder,
+    pub(super) office: Office,
+    pub(super) cast: Cast,
+    pub(super) open: Request,
 }
 
-async fn scene() -> Scene {
+pub(super) async fn scene() -> Scene {
     let folder = Folder::new();
     let clock = StandingClock::new();
     let office = office(&folder, &clock).await;
@@ -255,117 +253,6 @@ async fn a_snapshot_is_seen_when_its_last_page_has_come() {
     assert_eq!(count().await, 2);
     take(page(1, "c", false, Some(Failure::refused(Code::BUDGET_EXCEEDED, "too many")))).await;
     assert_eq!(count().await, 2, "a failed discovery took the one before with it");
-}
-
-fn body(integration: &IntegrationId, access: &AccessId) -> ReceiptBody {
-    ReceiptBody {
-        at: START,
-        integration: integration.clone(),
-        target: None,
-        account: Some(AccountId::from_uuid(Uuid::from_u128(7))),
-        account_name: Some(AccountName("tg_ann".into())),
-        immutable: None,
-        grantee: Some(model::GranteeId::parse("ann").unwrap()),
-        access: Some(access.clone()),
-        deed: model::Deed::Opened {
-            until: START.plus(Span::from_mins(5)),
-            entitlements: EntitlementSet::nothing(),
-            key_fingerprint: None,
-        },
-        read_back: None,
-        residual: vec![],
-        recorded_late: false,
-    }
-}
-
-fn chain(key: &ReceiptKey, open: &Request, length: usize) -> Vec<SignedReceipt> {
-    let mut head = ChainHead::genesis(open.integration.clone());
-    let mut receipts = vec![];
-    for _ in 0..length {
-        let (receipt, next) = sign(key, &head, &body(&open.integration, &open.id)).unwrap();
-        receipts.push(receipt);
-        head = next;
-    }
-    receipts
-}
-
-async fn pinned(office: &Office, connector: &ConnectorId, key: &ReceiptKey) {
-    let pin = Pin {
-        purpose: KeyUse::Receipts,
-        key_id: key.id().0.clone(),
-        key: key.public().to_base64(),
-        current: true,
-    };
-    let hello = Hello { keys: [pin].into(), journal: journal(), ..hello(connector) };
-    deed(office, &Who::agent(connector.clone(), None), |deed| {
-        Box::pin(async move { sessions::greet(deed, hello).await })
-    })
-    .await
-    .unwrap();
-}
-
-#[tokio::test]
-async fn a_break_in_the_chain_of_receipts_is_an_alarm_and_stays_with_the_receipt() {
-    let Scene { office, cast, open, _folder } = scene().await;
-    let key = ReceiptKey::generate().unwrap();
-    pinned(&office, &cast.connector, &key).await;
-    let good = chain(&key, &open, 6);
-    let mut changed = good.get(1).unwrap().clone();
-    changed.body = changed.body.replace("tg_ann", "tg_eve");
-    let foreign = chain(&ReceiptKey::generate().unwrap(), &open, 2).pop().unwrap();
-    let mut fork = chain(&key, &Request { id: AccessId::parse("acc-fork").unwrap(), ..open.clone() }, 5);
-    let fork = fork.pop().unwrap();
-    // (name, receipt, verified, alarms in all)
-    let table = [
-        ("the first", good.first().unwrap().clone(), true, 0),
-        ("the first again", good.first().unwrap().clone(), true, 0),
-        ("one that was changed", changed, false, 1),
-        ("one of a key that is not pinned", foreign, false, 2),
-        ("the second", good.get(1).unwrap().clone(), true, 2),
-        ("the fourth, the third is missing", good.get(3).unwrap().clone(), false, 3),
-        ("a fifth of another history", fork, false, 4),
-        ("the sixth, of the first history", good.get(5).unwrap().clone(), false, 5),
-    ];
-    let query = ReceiptQuery { limit: 100, ..ReceiptQuery::default() };
-    for (n, (name, receipt, verified, expected)) in (1..).zip(table) {
-        tell(&office, &cast.connector, n, vec![Report::Receipt(receipt.clone())]).await;
-        let found = alarms(&office).await;
-        assert!(found.iter().all(|what| what == "alarm.receipt_chain_broken"), "{name}: {found:?}");
-        assert_eq!(found.len(), expected, "{name}");
-        let kept = office.read().await.unwrap().receipts(&query).await.unwrap();
-        let (_, last) = kept.iter().rev().find(|(_, kept)| kept.number == receipt.number).unwrap();
-        assert_eq!(last.fault.is_none(), verified, "{name}: {:?}", last.fault);
-        let line = seal::receipt::Line::Receipt(receipt).to_text().unwrap();
-        assert_eq!(last.signed, line, "{name}: not kept as it was signed");
-    }
-    let kept = office.read().await.unwrap().receipts(&query).await.unwrap();
-    assert_eq!(kept.len(), 7, "the repeated one was kept twice, or another not at all");
-    assert_eq!(
-        kept.first().map(|(_, first)| (first.deed.as_str(), first.access.clone())),
-        Some(("opened", Some(open.id)))
-    );
-}
-
-#[tokio::test]
-async fn keys_are_pinned_at_first_sight_and_later_ones_need_an_admins_word() {
-    let Scene { office, cast, open, _folder } = scene().await;
-    let (old, new) = (ReceiptKey::generate().unwrap(), ReceiptKey::generate().unwrap());
-    pinned(&office, &cast.connector, &old).await;
-    assert!(alarms(&office).await.is_empty(), "the first keys are no alarm");
-    pinned(&office, &cast.connector, &new).await;
-    pinned(&office, &cast.connector, &new).await;
-    assert_eq!(alarms(&office).await, ["alarm.connector_keys_changed"], "one alarm, not one a hello");
-    let receipt = chain(&new, &open, 1).pop().unwrap();
-    tell(&office, &cast.connector, 1, vec![Report::Receipt(receipt)]).await;
-    assert_eq!(alarms(&office).await.len(), 2, "a key that nobody accepted verifies");
-    deed(&office, &cast.admin.who, |deed| {
-        Box::pin(async move { connectors::accept_keys(deed, "north").await })
-    })
-    .await
-    .unwrap();
-    let found = office.read().await.unwrap().connector(&cast.connector).await.unwrap().unwrap();
-    assert_eq!(found.receipt_keys().len(), 2, "an old key still verifies what is old");
-    assert!(found.offered.is_empty());
 }
 
 #[tokio::test]

@@ -226,6 +226,7 @@ impl Book {
             read_back: None,
             residual: left,
             recorded_late: false,
+            life: None,
         };
         if let Some(record) = self.edit_integration(id) {
             record.cleared = true;

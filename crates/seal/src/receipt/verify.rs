@@ -1,4 +1,4 @@
-//! Verifying a chain of receipts: what was tampered with, by name.
+//! Verifying receipts of one integration, one after the other: what was tampered with, by name.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use model::{IntegrationId, KeyId};
 
+use super::life::{Beginning, Life, Trail};
 use super::{ChainHead, Checkpoint, SignedReceipt, key_of, link};
 use crate::keys::{ReceiptPublic, hex};
 
@@ -21,12 +22,20 @@ pub enum ReceiptFault {
     Reordered { integration: IntegrationId, number: u64 },
     #[error("the chain of {integration} has two different histories at receipt {number}")]
     Forked { integration: IntegrationId, number: u64 },
+    #[error(
+        "receipt {number} of {integration} follows none of the receipts before it: of its life one is missing, or stands later"
+    )]
+    Rootless { integration: IntegrationId, number: u64 },
     #[error("receipt {number} of {integration} is signed by key {}, which is none of the given keys", .key.0)]
     ForeignKey { integration: IntegrationId, number: u64, key: KeyId },
     #[error("a receipt of {found} stands in the chain of {chain}")]
     OtherChain { found: IntegrationId, chain: IntegrationId },
     #[error("the chain of {integration} was cut: it ends at receipt {found} and must reach {expected}")]
     Truncated { integration: IntegrationId, expected: u64, found: u64 },
+    #[error(
+        "receipt {number} of {integration} must be here and is in none of the lives that are: the end of another life is missing"
+    )]
+    LifeCut { integration: IntegrationId, number: u64 },
     #[error(
         "the chain of {integration} is read from receipt {start} on, so its head at {head} cannot be compared: give the receipts before it, too"
     )]
@@ -39,22 +48,31 @@ pub enum ReceiptFault {
     CheckpointUnreadable { detail: String },
 }
 
-/// Verifies one chain, receipt by receipt. Keeps 32 bytes for each receipt seen.
+/// Verifies the lives of one chain, receipt by receipt. Keeps 32 bytes for each receipt seen.
 #[derive(Debug)]
 pub struct ChainCheck {
-    start: ChainHead,
-    head: ChainHead,
-    /// The links of the receipts after `start`, in order.
-    links: Vec<[u8; 32]>,
+    integration: IntegrationId,
+    /// The first ones go on from where the list starts.
+    trails: Vec<Trail>,
+    /// From which number on the list is read.
+    start: u64,
     /// The first number that was not where it should be. From then on only one thing is of interest: does
     /// it come later?
     gap: Option<u64>,
 }
 
 impl ChainCheck {
-    /// Begins after `start`: [`ChainHead::genesis`], or a head that is believed.
-    pub fn new(start: ChainHead) -> Self {
-        Self { head: start.clone(), start, links: Vec::new(), gap: None }
+    /// Begins where the chain begins.
+    pub fn new(integration: IntegrationId) -> Self {
+        Self::after(ChainHead::genesis(integration), [])
+    }
+
+    /// Begins after a head that is believed, and after those of further lives.
+    pub fn after(start: ChainHead, further: impl IntoIterator<Item = ChainHead>) -> Self {
+        let integration = start.integration.clone();
+        let trails: Vec<Trail> = [start].into_iter().chain(further).map(|head| Trail::after(&head)).collect();
+        let start = trails.iter().map(|trail| trail.start).min().unwrap_or_default();
+        Self { integration, trails, start, gap: None }
     }
 
     /// Takes the next receipt as it stands in the list.
@@ -63,11 +81,8 @@ impl ChainCheck {
     /// The first thing that is wrong, except a gap: [`Self::finish`] tells that one.
     pub fn take(&mut self, receipt: &SignedReceipt, keys: &[ReceiptPublic]) -> Result<(), ReceiptFault> {
         let (integration, number) = (receipt.integration.clone(), receipt.number);
-        if integration != self.head.integration {
-            return Err(ReceiptFault::OtherChain {
-                found: integration,
-                chain: self.head.integration.clone(),
-            });
+        if integration != self.integration {
+            return Err(ReceiptFault::OtherChain { found: integration, chain: self.integration.clone() });
         }
         let link = verified_link(receipt, keys)?;
         if let Some(missing) = self.gap {
@@ -77,73 +92,110 @@ impl ChainCheck {
                 Ok(())
             };
         }
-        let next = self.head.number.saturating_add(1);
-        if number > next {
-            self.gap = Some(next);
+        let beginning = Beginning::of(receipt);
+        if let Some(trail) = self.trails.iter_mut().find(|trail| trail.ends_at(receipt)) {
+            trail.push(link, beginning);
             return Ok(());
         }
-        if number < next {
-            return Err(match self.link_of(number) {
-                Some(seen) if *seen != link => ReceiptFault::Forked { integration, number },
-                _ => ReceiptFault::Reordered { integration, number },
-            });
+        let beside: Vec<_> = self.trails.iter().filter_map(|trail| trail.follower(receipt)).collect();
+        if beside.is_empty() {
+            return self.take_rootless(receipt, link, beginning);
         }
-        if receipt.previous != self.head.hash {
+        if beside.iter().any(|(other, _)| *other == link) {
+            return Err(ReceiptFault::Reordered { integration, number });
+        }
+        if beside.iter().any(|(_, life)| *life == beginning.life) {
             return Err(ReceiptFault::Forked { integration, number });
         }
-        self.links.push(link);
-        self.head.number = number;
-        self.head.hash = hex(&link);
+        self.trails.push(Trail::begun(receipt, link, beginning));
         Ok(())
     }
 
-    /// Ends the list. With an expected head, the chain must contain it.
+    /// Takes a receipt that follows none of those before it.
+    fn take_rootless(
+        &mut self,
+        receipt: &SignedReceipt,
+        link: [u8; 32],
+        beginning: Beginning,
+    ) -> Result<(), ReceiptFault> {
+        let (integration, number) = (self.integration.clone(), receipt.number);
+        let (start, last) = (self.start, self.last());
+        if number > last.saturating_add(1) {
+            self.gap = Some(last.saturating_add(1));
+            return Ok(());
+        }
+        if number > start {
+            let known = self.trails.iter().any(|trail| trail.link_of(number).is_some());
+            return Err(if known {
+                ReceiptFault::Rootless { integration, number }
+            } else {
+                ReceiptFault::Forked { integration, number }
+            });
+        }
+        // Before where the list is read from: it was here already, or a life begins there.
+        let genesis = ChainHead::genesis(integration.clone());
+        match beginning.life {
+            Some(_) if number == 1 && receipt.previous == genesis.hash => {
+                self.trails.push(Trail::begun(receipt, link, beginning));
+                Ok(())
+            }
+            Some(_) => Err(ReceiptFault::StartTooLate { integration, start, head: number.saturating_sub(1) }),
+            None => Err(ReceiptFault::Reordered { integration, number }),
+        }
+    }
+
+    /// Ends the list. With an expected head, the chain must contain it. Returns the lives, the one that was
+    /// there first before the others.
     ///
     /// # Errors
-    /// [`ReceiptFault::Missing`], [`ReceiptFault::Truncated`], [`ReceiptFault::Forked`] when the chain has
-    /// another receipt at the head's number, [`ReceiptFault::StartTooLate`].
-    pub fn finish(self, expected: Option<&ChainHead>) -> Result<ChainHead, ReceiptFault> {
+    /// [`ReceiptFault::Missing`]; with an expected head those of [`Self::contains`].
+    pub fn finish(self, expected: Option<&ChainHead>) -> Result<Vec<Life>, ReceiptFault> {
         self.whole()?;
         if let Some(expected) = expected {
             self.contains(expected)?;
         }
-        Ok(self.head)
+        Ok(self.trails.into_iter().map(|trail| trail.life(&self.integration)).collect())
     }
 
     fn whole(&self) -> Result<(), ReceiptFault> {
-        let integration = self.head.integration.clone();
+        let integration = self.integration.clone();
         self.gap.map_or(Ok(()), |number| Err(ReceiptFault::Missing { integration, number }))
     }
 
     /// Says whether what was taken so far contains a head that is known from elsewhere.
     ///
     /// # Errors
-    /// As [`Self::finish`] with an expected head.
+    /// [`ReceiptFault::Truncated`] when no life reaches it, [`ReceiptFault::Forked`] when the chain has another
+    /// receipt in its place, [`ReceiptFault::LifeCut`] when that one may be of another life,
+    /// [`ReceiptFault::StartTooLate`].
     pub fn contains(&self, expected: &ChainHead) -> Result<(), ReceiptFault> {
         self.whole()?;
-        let integration = self.head.integration.clone();
+        let integration = self.integration.clone();
         if expected.integration != integration {
             return Err(ReceiptFault::OtherChain { found: integration, chain: expected.integration.clone() });
         }
         let number = expected.number;
-        if number > self.head.number {
-            return Err(ReceiptFault::Truncated { integration, expected: number, found: self.head.number });
+        if self.trails.iter().any(|trail| trail.at(number).is_some_and(|hash| hash == expected.hash)) {
+            return Ok(());
         }
-        let found = if number == self.start.number {
-            self.start.hash.clone()
-        } else if let Some(link) = self.link_of(number) {
-            hex(link)
-        } else if number == 0 {
-            ChainHead::genesis(integration.clone()).hash
-        } else {
-            return Err(ReceiptFault::StartTooLate { integration, start: self.start.number, head: number });
-        };
-        if found == expected.hash { Ok(()) } else { Err(ReceiptFault::Forked { integration, number }) }
+        if number == 0 && expected.hash == ChainHead::genesis(integration.clone()).hash {
+            return Ok(());
+        }
+        if number > self.last() {
+            return Err(ReceiptFault::Truncated { integration, expected: number, found: self.last() });
+        }
+        if number < self.start {
+            return Err(ReceiptFault::StartTooLate { integration, start: self.start, head: number });
+        }
+        // A life that begins at or before it follows what may have had other followers.
+        if self.trails.iter().any(|trail| trail.has_life_by(number)) {
+            return Err(ReceiptFault::LifeCut { integration, number });
+        }
+        Err(ReceiptFault::Forked { integration, number })
     }
 
-    fn link_of(&self, number: u64) -> Option<&[u8; 32]> {
-        let at = number.checked_sub(self.start.number)?.checked_sub(1)?;
-        self.links.get(usize::try_from(at).ok()?)
+    fn last(&self) -> u64 {
+        self.trails.iter().map(Trail::end).max().unwrap_or_default()
     }
 }
 
@@ -159,54 +211,87 @@ fn verified_link(receipt: &SignedReceipt, keys: &[ReceiptPublic]) -> Result<[u8;
     }
 }
 
-/// Verifies one chain after `start`, and that it contains `expected`. Returns its head.
+/// How a receipt stands to those that were kept before it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// It follows a receipt that nothing followed before.
+    GoesOn,
+    /// It begins a life beside what follows the same receipt.
+    Begins(Beginning),
+}
+
+/// Verifies one receipt against those that were kept of its chain: those with the number before its own, and
+/// those with the same number. Those whose own signatures are not good count for nothing.
 ///
 /// # Errors
-/// The first thing that is wrong. A chain that lacks its newest receipts is noticed only with `expected`.
+/// [`ReceiptFault::ForeignKey`], [`ReceiptFault::Changed`], [`ReceiptFault::Missing`] when there is nothing
+/// that it could follow, [`ReceiptFault::Forked`].
+pub fn place(
+    receipt: &SignedReceipt,
+    keys: &[ReceiptPublic],
+    before: &[SignedReceipt],
+    beside: &[SignedReceipt],
+) -> Result<Place, ReceiptFault> {
+    let (integration, number) = (receipt.integration.clone(), receipt.number);
+    verified_link(receipt, keys)?;
+    let mut links = before.iter().filter_map(|kept| verified_link(kept, keys).ok()).peekable();
+    if number > 1 && links.peek().is_none() {
+        return Err(ReceiptFault::Missing { integration, number: number.saturating_sub(1) });
+    }
+    let genesis = ChainHead::genesis(integration.clone()).hash;
+    let follows = match number {
+        1 => receipt.previous == genesis,
+        _ => links.any(|link| hex(&link) == receipt.previous),
+    };
+    let beginning = Beginning::of(receipt);
+    let is_beside =
+        |kept: &&SignedReceipt| kept.previous == receipt.previous && verified_link(kept, keys).is_ok();
+    let followers: Vec<_> = beside.iter().filter(is_beside).map(Beginning::of).collect();
+    if !follows || followers.iter().any(|other| other.life == beginning.life) {
+        return Err(ReceiptFault::Forked { integration, number });
+    }
+    Ok(if followers.is_empty() { Place::GoesOn } else { Place::Begins(beginning) })
+}
+
+/// Verifies one chain from its beginning, or after the heads in `starts`, and that it contains `expected`.
+/// Returns its lives.
+///
+/// # Errors
+/// The first thing that is wrong. A life that lacks its newest receipts is noticed only with `expected`.
 pub fn verify<R: Borrow<SignedReceipt>>(
     receipts: impl IntoIterator<Item = R>,
     keys: &[ReceiptPublic],
     start: ChainHead,
     expected: Option<&ChainHead>,
-) -> Result<ChainHead, ReceiptFault> {
-    let mut check = ChainCheck::new(start);
+) -> Result<Vec<Life>, ReceiptFault> {
+    let mut check = ChainCheck::after(start, []);
     for receipt in receipts {
         check.take(receipt.borrow(), keys)?;
     }
     check.finish(expected)
 }
 
-/// Verifies many chains in one list, each from its beginning or from its head in `starts`, and that they
-/// contain every head of the checkpoint. Returns the head of each chain.
+/// Verifies many chains in one list, each from its beginning, and that they contain every head of the
+/// checkpoint. Returns the lives of each chain.
 ///
 /// # Errors
 /// The first thing that is wrong.
 pub fn verify_all<R: Borrow<SignedReceipt>>(
     receipts: impl IntoIterator<Item = R>,
     keys: &[ReceiptPublic],
-    starts: &BTreeMap<IntegrationId, ChainHead>,
     checkpoint: Option<&Checkpoint>,
-) -> Result<BTreeMap<IntegrationId, ChainHead>, ReceiptFault> {
-    let begin = |integration: &IntegrationId| {
-        let start = starts.get(integration).filter(|head| head.integration == *integration).cloned();
-        ChainCheck::new(start.unwrap_or_else(|| ChainHead::genesis(integration.clone())))
-    };
-    let expected: BTreeMap<_, _> =
-        checkpoint.iter().flat_map(|point| &point.heads).map(|head| (&head.integration, head)).collect();
+) -> Result<BTreeMap<IntegrationId, Vec<Life>>, ReceiptFault> {
+    let begin = |integration: &IntegrationId| ChainCheck::new(integration.clone());
+    let expected: Vec<&ChainHead> = checkpoint.iter().flat_map(|point| &point.heads).collect();
     let mut checks: BTreeMap<IntegrationId, ChainCheck> =
-        expected.keys().map(|integration| ((*integration).clone(), begin(integration))).collect();
+        expected.iter().map(|head| (head.integration.clone(), begin(&head.integration))).collect();
     for receipt in receipts {
         let receipt = receipt.borrow();
-        checks
-            .entry(receipt.integration.clone())
-            .or_insert_with(|| begin(&receipt.integration))
-            .take(receipt, keys)?;
+        let check = checks.entry(receipt.integration.clone()).or_insert_with(|| begin(&receipt.integration));
+        check.take(receipt, keys)?;
     }
-    checks
-        .into_iter()
-        .map(|(integration, check)| {
-            let head = check.finish(expected.get(&integration).copied())?;
-            Ok((integration, head))
-        })
-        .collect()
+    for head in expected {
+        checks.get(&head.integration).map_or(Ok(()), |check| check.contains(head))?;
+    }
+    checks.into_iter().map(|(integration, check)| Ok((integration, check.finish(None)?))).collect()
 }

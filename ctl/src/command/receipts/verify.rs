@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use model::IntegrationId;
 use seal::keys::ReceiptPublic;
-use seal::receipt::{ChainHead, Line, SignedCheckpoint, SignedReceipt, verify};
+use seal::receipt::{ChainCheck, ChainHead, Life, Line, SignedCheckpoint, SignedReceipt};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -65,18 +65,25 @@ pub(super) async fn run(args: Args, desk: &Desk<'_>) -> Result<Exit, Fault> {
     for head in trusted {
         expected.entry(head.integration.clone()).or_default().push(head);
     }
-    let starts: BTreeMap<_, _> = match &args.start {
-        None => BTreeMap::new(),
-        Some(path) => heads(path, &keys)?.into_iter().map(|head| (head.integration.clone(), head)).collect(),
-    };
+    let mut starts: BTreeMap<IntegrationId, Vec<ChainHead>> = BTreeMap::new();
+    if let Some(path) = &args.start {
+        for head in heads(path, &keys)? {
+            starts.entry(head.integration.clone()).or_default().push(head);
+        }
+    }
     let found = verified(&chains, &expected, &starts, &keys)?;
     desk.printer.answer(&json!(found), |text| {
         let mut table = Table::new(&["INTEGRATION", "RECEIPTS", "HEAD"]);
-        for head in &found {
+        for Life { head, .. } in &found {
             table.row([head.integration.to_string(), head.number.to_string(), head.hash.clone()]);
         }
         text.table(&table);
         text.line("Whole, in order, and signed by the given keys.");
+        for lives in found.chunk_by(|one, next| one.head.integration == next.head.integration) {
+            for line in seal::receipt::told(lives) {
+                text.line(&line);
+            }
+        }
     })?;
     if expected.is_empty() {
         desk.printer.note("without --head it is not known whether newer receipts were held back");
@@ -89,9 +96,9 @@ type Chains = BTreeMap<IntegrationId, Vec<SignedReceipt>>;
 fn verified(
     chains: &Chains,
     expected: &BTreeMap<IntegrationId, Vec<ChainHead>>,
-    starts: &BTreeMap<IntegrationId, ChainHead>,
+    starts: &BTreeMap<IntegrationId, Vec<ChainHead>>,
     keys: &[ReceiptPublic],
-) -> Result<Vec<ChainHead>, Fault> {
+) -> Result<Vec<Life>, Fault> {
     let bad = |fault: seal::receipt::ReceiptFault| {
         Fault::new(Exit::Failed, "verify the receipts", fault.to_string())
             .or("keep what you have, and ask who runs control plane and agent how it came about")
@@ -101,14 +108,16 @@ fn verified(
     named.sort();
     named.dedup();
     for integration in named {
-        let receipts = chains.get(integration).map_or(&[][..], Vec::as_slice);
-        let start =
-            || starts.get(integration).cloned().unwrap_or_else(|| ChainHead::genesis(integration.clone()));
-        let head = verify(receipts, keys, start(), None).map_err(bad)?;
-        for wanted in expected.get(integration).into_iter().flatten() {
-            verify(receipts, keys, start(), Some(wanted)).map_err(bad)?;
+        let mut starts = starts.get(integration).into_iter().flatten().cloned();
+        let start = starts.next().unwrap_or_else(|| ChainHead::genesis(integration.clone()));
+        let mut check = ChainCheck::after(start, starts);
+        for receipt in chains.get(integration).into_iter().flatten() {
+            check.take(receipt, keys).map_err(bad)?;
         }
-        found.push(head);
+        for wanted in expected.get(integration).into_iter().flatten() {
+            check.contains(wanted).map_err(bad)?;
+        }
+        found.extend(check.finish(None).map_err(bad)?);
     }
     Ok(found)
 }
