@@ -256,7 +256,8 @@ impl Engine {
             Message::JournalIsCurrent => self.book.handle(Input::JournalIsCurrent, reading),
             Message::JournalIsOld(done) => {
                 match self.begin_anew().await {
-                    Ok(()) => {}
+                    Ok(true) => {}
+                    Ok(false) => return Ok(()),
                     // The link asks again at its next greeting; until then nothing opens.
                     Err(EngineFault::Journal(
                         fault @ (JournalFault::NotWritten { .. }

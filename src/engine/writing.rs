@@ -15,16 +15,20 @@ use crate::measures;
 use super::{Engine, EngineFault, load};
 
 impl Engine {
-    /// Gives an old copy of the journal a new life, and reads it again.
-    pub(super) async fn begin_anew(&mut self) -> Result<(), EngineFault> {
+    /// Gives an old copy of the journal a new life, and reads it again. Returns false when it could not be
+    /// written that it is an old copy: without that, a new life would be believed too much.
+    pub(super) async fn begin_anew(&mut self) -> Result<bool, EngineFault> {
         self.book.handle(Input::JournalIsOld, self.parts.clock.read());
         self.settle().await?;
+        if !self.journal_works {
+            return Ok(false);
+        }
         self.parts.journal.begin_incarnation(Incarnation::from_uuid(Uuid::new_v4())).await?;
         self.reload().await?;
         let now = self.book.now();
         let ids: Vec<_> = self.live().map(|integration| integration.id.clone()).collect();
         self.due.extend(ids.into_iter().map(|id| ((id, Reading::Survey), now)));
-        Ok(())
+        Ok(true)
     }
 
     pub(super) async fn reload(&mut self) -> Result<(), EngineFault> {

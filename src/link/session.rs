@@ -126,7 +126,9 @@ impl Session<'_> {
         if !*self.renewed && (committed > last || other_life) {
             let (done, renewed) = oneshot::channel();
             self.tell(Message::JournalIsOld(done)).await?;
-            renewed.await.map_err(|_| LinkFault::Stopping)?;
+            let refused =
+                "the journal is an old copy and cannot be given a new life while it cannot be written";
+            renewed.await.map_err(|_| LinkFault::Anew(refused))?;
             return Err(LinkFault::Anew("the journal has a new life"));
         }
         self.tell(Message::JournalIsCurrent).await
