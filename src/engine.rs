@@ -416,7 +416,8 @@ async fn load(
     let first_ticket = u64::from_be_bytes(Uuid::new_v4().into_bytes()[..8].try_into().unwrap_or_default());
     let mut book = Book::restore(
         parts.connector.clone(),
-        Box::new(parts.office.clone()),
+        // Not the journal's incarnation: an old copy of it has the same.
+        Box::new(parts.office.of_memory(Incarnation::from_uuid(Uuid::new_v4()))),
         rows,
         loaded.last_report,
         first_ticket,

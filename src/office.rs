@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use driver::naming::{self, Prefix};
-use model::{AccountId, AccountName, Code, ConnectorId, Integration, IntegrationId, Ownership, ReceiptBody};
+use model::{
+    AccountId, AccountName, Code, ConnectorId, Incarnation, Integration, IntegrationId, Ownership,
+    ReceiptBody,
+};
 use rules::{ChainHead, Grantee};
 use seal::keys::ReceiptKey;
 
 use crate::drivers;
 
-/// The office of one connector. Copies are the same office.
+/// What the offices of one connector share.
 #[derive(Clone)]
 pub(crate) struct Office {
     connector: ConnectorId,
@@ -20,9 +23,20 @@ impl Office {
     pub(crate) fn new(connector: ConnectorId, receipts: ReceiptKey) -> Self {
         Self { connector, receipts: Arc::new(receipts) }
     }
+
+    /// The office of a memory that has just been read from the journal, under a name that no other has.
+    pub(crate) fn of_memory(&self, life: Incarnation) -> OfMemory {
+        OfMemory { office: self.clone(), life }
+    }
 }
 
-impl rules::Office for Office {
+/// The office of one memory.
+pub(crate) struct OfMemory {
+    office: Office,
+    life: Incarnation,
+}
+
+impl rules::Office for OfMemory {
     fn account(
         &self,
         integration: &Integration,
@@ -30,11 +44,15 @@ impl rules::Office for Office {
     ) -> Result<(AccountId, AccountName, Ownership), Code> {
         let driver = drivers::find(&integration.kind).ok_or(Code::CONFIG_REFUSED)?;
         let limits = driver.manifest().names;
-        let (connector, id) = (&self.connector, &integration.id);
+        let (connector, id) = (&self.office.connector, &integration.id);
         let prefix = Prefix::ours(limits);
         let name = naming::account_name(&prefix, &grantee.hint, connector, id, &grantee.id, limits)
             .map_err(|_| Code::NAME_REFUSED)?;
         Ok((naming::account_id(connector, id, &grantee.id), name, driver.manifest().ownership))
+    }
+
+    fn life(&self) -> Incarnation {
+        self.life
     }
 
     fn sign(
@@ -50,8 +68,8 @@ impl rules::Office for Office {
             seal::receipt::ChainHead { number: head.number, hash: head.hash.clone(), ..genesis }
         };
         let (signed, next) =
-            seal::receipt::sign(&self.receipts, &head, body).map_err(|_| Code::DRIVER_FAULT)?;
+            seal::receipt::sign(&self.office.receipts, &head, body).map_err(|_| Code::DRIVER_FAULT)?;
         let text = serde_json::to_string(&signed).map_err(|_| Code::DRIVER_FAULT)?;
-        Ok((text, ChainHead { number: next.number, hash: next.hash }))
+        Ok((text, ChainHead { number: next.number, hash: next.hash, life: Some(self.life) }))
     }
 }

@@ -54,6 +54,9 @@ pub trait Office: Send {
         grantee: &Grantee,
     ) -> Result<(AccountId, AccountName, Ownership), Code>;
 
+    /// Names this memory: no other has the name, not even one that was restored from the same rows.
+    fn life(&self) -> Incarnation;
+
     /// Signs a receipt onto the end of its integration's chain.
     ///
     /// # Errors
@@ -73,6 +76,9 @@ pub struct ChainHead {
     pub number: u64,
     /// Hash of the last signed receipt; empty before the first.
     pub hash: String,
+    /// The memory that signed the last receipt. The first one of the next memory says that it is another:
+    /// this one may be an old copy, and the chain may go on elsewhere.
+    pub life: Option<Incarnation>,
 }
 
 /// One integration as the journal remembers it.

@@ -8,11 +8,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use driver::SightingSink;
 use model::mark::MarkState;
-use model::{Failure, Integration, IntegrationId, Position, Sighting, TargetIdentity, Timestamp};
+use model::{
+    Failure, Incarnation, Integration, IntegrationId, Position, Sighting, TargetIdentity, Timestamp,
+};
 use rules::{AccountRecord, Book, Input};
 use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::super::print::Lines;
 use super::super::progress::Progress;
@@ -64,6 +67,7 @@ pub(super) async fn run(context: &Context, config: &Config) -> Ended {
     let known = store.snapshot()?;
     // Nothing is signed; the rules want to know who would.
     let office = Office::new(config.connector.clone(), identity(config)?.1.receipt);
+    let office = office.of_memory(Incarnation::from_uuid(Uuid::new_v4()));
     let looked = with_journal(context, config, async |journal| {
         let loaded = journal.load().await?;
         Ok((loaded.rows, loaded.last_report))

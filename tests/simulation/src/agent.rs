@@ -3,18 +3,31 @@
 use std::collections::VecDeque;
 
 use model::{
-    AccountId, AccountName, AccountRef, Code, Failure, GranteeId, Integration, IntegrationId, Observed,
-    Ownership, ReceiptBody,
+    AccountId, AccountName, AccountRef, Code, Failure, GranteeId, Incarnation, Integration, IntegrationId,
+    Observed, Ownership, ReceiptBody,
 };
 use rules::ladder::{Ladder, Task};
 use rules::{Act, Action, Answer, Book, ChainHead, Grantee, Office};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::fault::Fault;
 use crate::target::Verb;
 
-/// The office of a made-up connector.
-pub(crate) struct Desk;
+/// The office of a made-up connector, for one life of the agent.
+pub(crate) struct Desk {
+    pub(crate) life: u64,
+    pub(crate) fault: Option<Fault>,
+}
+
+/// A receipt as the made-up office signs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Signed {
+    #[serde(flatten)]
+    pub(crate) body: ReceiptBody,
+    pub(crate) previous: String,
+    pub(crate) hash: String,
+}
 
 /// Returns the account of a grantee on an integration.
 pub(crate) fn account_id(integration: &IntegrationId, grantee: &GranteeId) -> AccountId {
@@ -29,6 +42,12 @@ pub(crate) fn account_id(integration: &IntegrationId, grantee: &GranteeId) -> Ac
 /// Returns the name that a grantee's account gets.
 pub(crate) fn account_name(grantee: &GranteeId) -> AccountName {
     AccountName(format!("tg_{grantee}"))
+}
+
+/// A hash that is good enough among a few receipts.
+fn fnv(text: &str) -> String {
+    let hash = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    format!("{:016x}", text.bytes().fold(0xcbf2_9ce4_8422_2325, hash))
 }
 
 impl Office for Desk {
@@ -46,9 +65,20 @@ impl Office for Desk {
         head: &ChainHead,
         body: &ReceiptBody,
     ) -> Result<(String, ChainHead), Code> {
+        let mut body = body.clone();
+        if self.fault == Some(Fault::LivesUnsaid) {
+            body.life = None;
+        }
         let number = head.number + 1;
-        let signed = serde_json::to_string(body).map_err(|_| Code::other("unsigned"))?;
-        Ok((signed, ChainHead { number, hash: number.to_string() }))
+        let text = serde_json::to_string(&body).map_err(|_| Code::other("unsigned"))?;
+        let hash = fnv(&format!("{number} {} {text}", head.hash));
+        let signed = Signed { previous: head.hash.clone(), hash: hash.clone(), body };
+        let signed = serde_json::to_string(&signed).map_err(|_| Code::other("unsigned"))?;
+        Ok((signed, ChainHead { number, hash, life: Some(self.life()) }))
+    }
+
+    fn life(&self) -> Incarnation {
+        Incarnation::from_uuid(Uuid::from_u128(self.life.into()))
     }
 }
 

@@ -63,6 +63,8 @@ faults! {
     ShutsForeign = "shuts-foreign";
     /// Receipts are not kept.
     ReceiptsSkipped = "receipts-skipped";
+    /// The first receipt of a memory does not say so.
+    LivesUnsaid = "lives-unsaid";
     /// A crash loses reports that nobody has committed.
     ReportLost = "report-lost";
     /// The credential is released before the account was read back.

@@ -8,6 +8,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a made-up world looks only at what it checks")]
 
 mod agent;
+mod chains;
 mod chaos;
 mod check;
 mod ending;

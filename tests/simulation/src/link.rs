@@ -92,6 +92,7 @@ impl World {
             let report: rules::Report =
                 serde_json::from_str(&stored.body).map_err(|fault| fault.to_string())?;
             self.plane.hear(&report);
+            self.chains.hear(&report)?;
             // Also what was written and never answered: the control plane has read it in the journal.
             if let rules::Report::AccessChanged { access, state, .. } = &report
                 && (state.is_terminal() || matches!(state, model::AccessState::Ending { .. }))

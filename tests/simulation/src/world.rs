@@ -14,6 +14,7 @@ use rules::{Answer, Book, Input, Order, Reading, Ticket};
 use uuid::Uuid;
 
 use crate::agent::{Agent, Call, Desk, Next, account_id, account_name};
+use crate::chains::Chains;
 use crate::chaos::{Happening, Weather, draw};
 use crate::check::{Checks, account_rows};
 use crate::fault::Fault;
@@ -109,6 +110,7 @@ pub(crate) struct World {
     /// What was ever ordered: whose, what, and the latest deadline.
     pub(crate) ever: BTreeMap<AccessId, (AccountId, EntitlementSet, Timestamp)>,
     pub(crate) checks: Checks,
+    pub(crate) chains: Chains,
     pub(crate) requests: u64,
     pub(crate) takes_verifier: bool,
     queue: BTreeMap<(i64, u64), Event>,
@@ -158,6 +160,7 @@ impl World {
             pretended: BTreeSet::new(),
             ever: BTreeMap::new(),
             checks: Checks::default(),
+            chains: Chains::default(),
             requests: 0,
             takes_verifier: rng.chance(700),
             queue: BTreeMap::new(),
@@ -302,7 +305,7 @@ impl World {
         let connector = model::ConnectorId::parse("sim").map_err(|fault| fault.to_string())?;
         let mut book = Book::restore(
             connector,
-            Box::new(Desk),
+            Box::new(Desk { life: self.life, fault: self.fault }),
             rows,
             loaded.last_report,
             self.life << 32,

@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 
 use model::durable::{Batch, Table, Write};
-use model::{AccessId, AccountId, BatchId, CloseOnly, Durable, IntegrationId, Position, Span, Timestamp};
+use model::{
+    AccessId, AccountId, BatchId, CloseOnly, Durable, IntegrationId, Position, ReceiptBody, Span, Timestamp,
+};
 
-use super::{Book, IntegrationRecord, Meta, Tombstone};
+use super::{Book, ChainHead, IntegrationRecord, Meta, Tombstone};
 use crate::account::AccountRecord;
 use crate::action::{Act, Action};
 use crate::effects::{Effects, Tale};
@@ -219,9 +221,12 @@ impl Book {
                 let integration = body.integration.clone();
                 let Some(record) = self.integrations.get_mut(&integration) else { return };
                 staged.integrations.entry(integration.clone()).or_insert_with(|| Some(record.clone()));
+                let life = self.office.life();
+                let begins = record.chain.life != Some(life);
+                let body = ReceiptBody { life: begins.then_some(life), ..body };
                 match self.office.sign(&integration, &record.chain, &body) {
                     Ok((signed, head)) => {
-                        record.chain = head;
+                        record.chain = ChainHead { life: Some(life), ..head };
                         let number = record.chain.number;
                         writes.push(Write::Receipt {
                             integration: integration.clone(),

@@ -15,10 +15,13 @@ use uuid::Uuid;
 
 pub(crate) const START: i64 = 1_800_000_000;
 
-struct Desk(Ownership);
+struct Desk {
+    ownership: Ownership,
+    life: u64,
+}
 
 pub(crate) fn desk(ownership: Ownership) -> impl Office {
-    Desk(ownership)
+    Desk { ownership, life: 0 }
 }
 
 impl Office for Desk {
@@ -27,7 +30,7 @@ impl Office for Desk {
         _: &Integration,
         grantee: &Grantee,
     ) -> Result<(AccountId, AccountName, Ownership), Code> {
-        Ok((account(grantee.id.as_str()), AccountName(format!("tg_{}", grantee.id)), self.0))
+        Ok((account(grantee.id.as_str()), AccountName(format!("tg_{}", grantee.id)), self.ownership))
     }
 
     fn sign(
@@ -38,7 +41,11 @@ impl Office for Desk {
     ) -> Result<(String, ChainHead), Code> {
         let number = head.number + 1;
         let signed = serde_json::to_string(body).map_err(|_| Code::other("unsigned"))?;
-        Ok((signed, ChainHead { number, hash: number.to_string() }))
+        Ok((signed, ChainHead { number, hash: number.to_string(), life: Some(self.life()) }))
+    }
+
+    fn life(&self) -> Incarnation {
+        Incarnation::from_uuid(Uuid::from_u128(self.life.into()))
     }
 }
 
@@ -70,14 +77,13 @@ pub(crate) struct Bench {
     position: u64,
     pub(crate) reports: Vec<Report>,
     ownership: Ownership,
+    /// How many memories there were.
+    pub(crate) life: u64,
 }
 
 impl Bench {
     pub(crate) fn new(ownership: Ownership, policy: Policy) -> Self {
-        let journal = Memory::new(Incarnation::from_uuid(Uuid::from_u128(1)));
-        let book = restored(&journal, ownership, START);
-        let mut bench =
-            Self { book, journal, secs: START, wall_off: 0, position: 0, reports: vec![], ownership };
+        let mut bench = Self::on(1, ownership);
         let actions = bench.put_integration(target(), policy);
         assert!(actions.is_empty());
         bench.input(Input::JournalIsCurrent);
@@ -87,10 +93,14 @@ impl Bench {
 
     /// An empty journal, and nobody who says anything.
     pub(crate) fn without_control_plane() -> Self {
-        let journal = Memory::new(Incarnation::from_uuid(Uuid::from_u128(2)));
-        let ownership = Ownership::Owned;
-        let book = restored(&journal, ownership, START);
-        Self { book, journal, secs: START, wall_off: 0, position: 0, reports: vec![], ownership }
+        Self::on(2, Ownership::Owned)
+    }
+
+    fn on(incarnation: u128, ownership: Ownership) -> Self {
+        let journal = Memory::new(Incarnation::from_uuid(Uuid::from_u128(incarnation)));
+        let (life, secs) = (1, START);
+        let book = restored(&journal, ownership, life, secs);
+        Self { book, journal, secs, wall_off: 0, position: 0, reports: vec![], ownership, life }
     }
 
     pub(crate) fn reading(&self) -> Reading {
@@ -189,7 +199,8 @@ impl Bench {
     /// The agent starts on this journal, and nobody has said yet whether it is current.
     pub(crate) fn come_back_with(&mut self, journal: Memory) -> Vec<Action> {
         self.journal = journal;
-        self.book = restored(&self.journal, self.ownership, self.secs);
+        self.life += 1;
+        self.book = restored(&self.journal, self.ownership, self.life, self.secs);
         self.drain()
     }
 
@@ -289,14 +300,21 @@ impl Bench {
     }
 }
 
-fn restored(journal: &Memory, ownership: Ownership, secs: i64) -> Book {
+fn restored(journal: &Memory, ownership: Ownership, life: u64, secs: i64) -> Book {
     let loaded = journal.load_now().unwrap();
     let rows = loaded.rows.iter().map(|row| (row.table, row.key.as_str(), row.body.as_str()));
     let reading = Reading { wall: Timestamp::from_secs(secs), monotonic: Span::from_secs(secs - START) };
     let first_ticket = u64::try_from(secs).unwrap() << 20;
     let connector = ConnectorId::parse("bench").unwrap();
-    Book::restore(connector, Box::new(Desk(ownership)), rows, loaded.last_report, first_ticket, reading)
-        .unwrap()
+    Book::restore(
+        connector,
+        Box::new(Desk { ownership, life }),
+        rows,
+        loaded.last_report,
+        first_ticket,
+        reading,
+    )
+    .unwrap()
 }
 
 pub(crate) fn present(account: &Account, login: Login, held: &EntitlementSet) -> Present {

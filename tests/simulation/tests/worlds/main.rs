@@ -8,6 +8,7 @@ mod bench;
 mod beside;
 mod book;
 mod lanes;
+mod lives;
 mod spoilt;
 
 use simulation::{Fault, run, story};
