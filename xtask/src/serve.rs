@@ -30,7 +30,12 @@ impl Services {
                 postgres(&Options { bin_dir, tls: Tls::AsBuilt, ..Options::default() })
             }
             Need::OpenBao => openbao(),
-            tool @ (Need::Psql | Need::Openssl | Need::Buf | Need::CargoDeny | Need::Strace) => {
+            tool @ (Need::Psql
+            | Need::Openssl
+            | Need::Buf
+            | Need::CargoDeny
+            | Need::Strace
+            | Need::Python) => {
                 bail!("{} is no server: add --install to install it", tool.name())
             }
         }

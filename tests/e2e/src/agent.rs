@@ -307,6 +307,24 @@ impl Agent {
         std::fs::remove_dir_all(self.journal()).context("lose the journal")
     }
 
+    /// Copies its journal, which nobody uses, as a backup of the volume would.
+    pub fn copy_journal(&self, to: &Path) -> anyhow::Result<()> {
+        if self.process.is_some() {
+            bail!("this agent runs, and writes its journal");
+        }
+        copy_files(&self.journal(), to).context("copy the journal")
+    }
+
+    /// Puts a copy of its journal back in the place of the journal.
+    pub fn put_journal_back(&self, from: &Path) -> anyhow::Result<()> {
+        self.lose_journal()?;
+        copy_files(from, &self.journal()).context("put the journal back")?;
+        if self.without_rights {
+            process::hand_over(&self.folder)?;
+        }
+        Ok(())
+    }
+
     /// Its keys' folder.
     pub fn identity(&self) -> PathBuf {
         self.folder.join("identity")
@@ -326,6 +344,19 @@ impl Agent {
     pub fn log(&self) -> &Log {
         &self.log
     }
+}
+
+/// Copies a folder of files, as private as journals are.
+fn copy_files(from: &Path, to: &Path) -> anyhow::Result<()> {
+    crate::private_folder(to)?;
+    for entry in from.read_dir()? {
+        let entry = entry?;
+        // The local socket's folder is made anew.
+        if entry.file_type()?.is_file() {
+            std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether a process, or the shell that minds it, says that it was killed.

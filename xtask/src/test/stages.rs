@@ -43,6 +43,9 @@ const POSTGRES: &[Need] = &[Need::Postgres15, Need::Psql, Need::Openssl];
 /// What the driver is tried on: the oldest server that can be had, and the newest.
 const BOTH: &[Need] = &[Need::Postgres15, Need::Postgres18, Need::Psql, Need::Openssl];
 
+/// What all tests together need.
+const OF_TESTS: &[Need] = &[Need::Postgres15, Need::Postgres18, Need::Psql, Need::Openssl, Need::Python];
+
 const fn always(
     name: &'static str,
     about: &'static str,
@@ -85,7 +88,7 @@ pub(super) const STAGES: &[Stage] = &[
     always(
         "tests",
         "every test that is not long",
-        BOTH,
+        OF_TESTS,
         &[Step::Programs, Step::Tests(&["--workspace", "--no-fail-fast"])],
     ),
     always("docs", "the documentation builds and no link in it is broken", &[], &[Step::Docs]),
@@ -96,6 +99,20 @@ pub(super) const STAGES: &[Stage] = &[
         &[Step::Tests(&["-p", "model", "-p", "rules", "-p", "simulation"])],
     ),
     suite("seal", "sealing, marks, receipts", &[], &[Step::Tests(&["-p", "seal"])]),
+    suite(
+        "receipts",
+        "receipts: lives of a chain, everybody who verifies, a journal lost and put back",
+        &[Need::Postgres15, Need::Psql, Need::Openssl, Need::Python],
+        &[
+            Step::Programs,
+            Step::Tests(&["-p", "seal", "receipt"]),
+            Step::Tests(&["-p", "simulation", "--test", "worlds", "lives::"]),
+            Step::Tests(&["-p", "tidegate", "receipts"]),
+            Step::Tests(&["-p", "control", "-p", "ctl", "receipts"]),
+            Step::Tests(&["-p", "control", "chain"]),
+            Step::Tests(&["-p", "e2e", "--test", "e2e", "receipts::"]),
+        ],
+    ),
     suite(
         "journal",
         "every journal keeps the one contract, and only the holder of the lease writes",

@@ -3,6 +3,7 @@
 mod lost_journal;
 mod outage;
 mod panic;
+mod receipts;
 mod recorded;
 #[cfg(target_os = "linux")]
 mod remains;

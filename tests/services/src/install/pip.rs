@@ -57,6 +57,14 @@ pub(super) static OPENBAO: Wheel = Wheel {
     for_others: false,
 };
 
+/// No program of its own: the environment's Python, which has the package.
+pub(super) static CRYPTOGRAPHY: Wheel = Wheel {
+    package: "cryptography",
+    version: "46.0.7",
+    program: Place::Environment("bin/python"),
+    for_others: false,
+};
+
 /// Written last: an environment without it was left half made.
 const DONE: &str = "complete";
 
