@@ -28,6 +28,8 @@ impl Engine {
         let now = self.book.now();
         let ids: Vec<_> = self.live().map(|integration| integration.id.clone()).collect();
         self.due.extend(ids.into_iter().map(|id| ((id, Reading::Survey), now)));
+        // Whoever asked looks for the new incarnation at once, and would ask again without it.
+        self.settle().await?;
         Ok(true)
     }
 
