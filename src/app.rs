@@ -293,7 +293,10 @@ pub async fn run(
             () = shutdown.asked() => break Ok(()),
             Ok(()) = seen.0.changed() => {}
             Ok(()) = seen.1.changed() => {}
-            Ok(()) = reloads.changed() => grace = reload.again().await.unwrap_or(grace),
+            Ok(()) = reloads.changed() => {
+                grace = reload.again().await.unwrap_or(grace);
+                drop(messages.send(Message::LookAgain).await);
+            }
             notice = crew.watch() => match notice {
                 Notice::CloseOnly { reason, .. } => {
                     // The engine may be the one that is gone: then there is nobody to tell.

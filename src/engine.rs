@@ -21,7 +21,7 @@ use std::time::Duration;
 use driver::{RetireReport, crash};
 use journal::identity::IdentityStore;
 use journal::{Journal, JournalFault};
-use model::{ConnectorId, Incarnation, Integration, IntegrationId, Position, Span, Timestamp};
+use model::{ConnectorId, Incarnation, Integration, IntegrationId, Position, Revision, Span, Timestamp};
 use rules::book::RestoreFault;
 use rules::{Action, Book, Input, Order, Source};
 use tokio::sync::{mpsc, watch};
@@ -100,6 +100,8 @@ pub(crate) struct Engine {
     /// Configurations as last saved apart from the journal.
     saved: BTreeMap<IntegrationId, Integration>,
     due: BTreeMap<(IntegrationId, Reading), Timestamp>,
+    /// Of which revision the readings are planned.
+    planned: BTreeMap<IntegrationId, Revision>,
     probes: u64,
     /// Which integrations there were when reads were planned last.
     signature: u64,
@@ -152,6 +154,7 @@ impl Engine {
             identity_fault,
             saved,
             due: BTreeMap::new(),
+            planned: BTreeMap::new(),
             probes: 0,
             signature: 0,
             counted: Timestamp::ZERO,
@@ -275,6 +278,7 @@ impl Engine {
                 }
             }
             Message::CloseOnly(reason) => self.book.handle(Input::CloseOnly(Some(reason)), reading),
+            Message::LookAgain => self.look_again_everywhere(),
             Message::Asked(asked) => self.asked(asked, reading),
         }
         Ok(())
@@ -314,6 +318,9 @@ impl Engine {
             self.book.handle(Input::Cleared { integration, removed, left }, self.parts.clock.read());
         }
         if let Some(outcome) = health {
+            if outcome.is_err() {
+                self.read_again_soon(integration.clone(), reading);
+            }
             let health = Health::of(&outcome, self.parts.clock.wall());
             self.tell_health(&integration, &health);
             self.health.insert(integration.clone(), health);
@@ -326,6 +333,10 @@ impl Engine {
         let Sightings { integration, identity, sightings, complete } = sightings;
         self.book.handle(Input::Identified { integration: integration.clone(), identity }, reading);
         self.book.handle(Input::Surveyed { integration, sightings, complete }, reading);
+        while let Some(survey) = self.book.poll_drift() {
+            self.tell_drift(&survey);
+            reads::tell(&self.parts.news, News::Drift(survey));
+        }
     }
 
     fn dispatch(&mut self, actions: Vec<Action>) {

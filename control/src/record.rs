@@ -162,7 +162,7 @@ pub struct Health {
 /// What the last survey found that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Drift {
-    /// `excess`, `ghost`, `vanished`, `tampered`, `foreign`, `wider_role`, `interrupted` or `other`.
+    /// `excess`, `ghost`, `vanished`, `tampered`, `foreign`, `wider_role`, `interrupted`, `renamed` or `other`.
     pub kind: String,
     pub count: u64,
     /// Names on the target.

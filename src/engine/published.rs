@@ -92,6 +92,8 @@ pub(crate) enum Message {
     JournalIsOld(oneshot::Sender<()>),
     /// From the crew: nothing but closing any more.
     CloseOnly(String),
+    /// The configuration, secrets and certificates may have changed.
+    LookAgain,
     /// From an operator beside the agent.
     Asked(Asked),
 }

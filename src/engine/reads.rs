@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use driver::sink::{Resource, ResourceSink, SightingSink, Unlisted};
 use driver::{CheckReport, RetireReport};
 use model::{Code, Failure, Integration, IntegrationId, Revision, Sighting, TargetIdentity};
+use rules::drift::Survey;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
@@ -47,6 +48,7 @@ impl Reading {
 /// Something that was read, for the link: lost when nobody is connected, since it is told anew.
 #[derive(Debug, Clone)]
 pub(crate) enum News {
+    Drift(Survey),
     Health {
         integration: IntegrationId,
         /// Of the configuration that was used.
@@ -132,7 +134,7 @@ pub(crate) async fn read(
 }
 
 /// News are told to who listens; when the listener is slow or absent they are dropped, and come again.
-fn tell(news: &mpsc::Sender<News>, one: News) {
+pub(super) fn tell(news: &mpsc::Sender<News>, one: News) {
     if let Err(fault) = news.try_send(one) {
         tracing::debug!(%fault, "News of a target were dropped; they come again with the next reading");
     }

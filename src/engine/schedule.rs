@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
-use model::{Integration, Span};
+use model::{Integration, IntegrationId, Span};
 
 use super::reads::{self, Reading};
 use super::{CHECK_EVERY, Engine};
@@ -12,6 +12,8 @@ use super::{CHECK_EVERY, Engine};
 /// Nothing opens on a target before it was surveyed, and none is retired before it was cleared: one that could
 /// not be is asked again after this long.
 const SURVEY_AGAIN: Span = Span::from_secs(30);
+/// Any other reading that failed comes again after this long.
+const FAILED_AGAIN: Span = Span::from_mins(1);
 
 impl Engine {
     pub(super) fn live(&self) -> impl Iterator<Item = &Integration> {
@@ -54,6 +56,28 @@ impl Engine {
         self.identity_fault = Some(fault);
     }
 
+    /// Has everything on a target read as soon as it can be.
+    fn look_again(&mut self, integration: &IntegrationId) {
+        let now = self.book.now();
+        for what in [Reading::Check, Reading::Survey, Reading::Discover] {
+            self.due.insert((integration.clone(), what), now);
+        }
+    }
+
+    /// Has everything read anew: secrets and certificates may have changed.
+    pub(super) fn look_again_everywhere(&mut self) {
+        let ids: Vec<_> = self.live().map(|integration| integration.id.clone()).collect();
+        ids.iter().for_each(|id| self.look_again(id));
+    }
+
+    /// What failed is read again soon: whoever mends it waits for that.
+    pub(super) fn read_again_soon(&mut self, integration: IntegrationId, what: Reading) {
+        let soon = self.book.now().plus(FAILED_AGAIN);
+        if let Some(due) = self.due.get_mut(&(integration, what)) {
+            *due = (*due).min(soon);
+        }
+    }
+
     /// Lists what is to be read and when: at once for what is new or changed, then on a schedule.
     pub(super) fn plan_reads(&mut self) {
         let now = self.book.now();
@@ -62,6 +86,14 @@ impl Engine {
         let uncleared: Vec<_> = uncleared.map(|record| Arc::new(record.integration.clone())).collect();
         let known: BTreeSet<_> = live.iter().map(|found| found.id.clone()).collect();
         let parting: BTreeSet<_> = uncleared.iter().map(|found| found.id.clone()).collect();
+        for integration in &live {
+            // Who changes a configuration waits for what comes of it.
+            if self.planned.insert(integration.id.clone(), integration.revision) != Some(integration.revision)
+            {
+                self.look_again(&integration.id);
+            }
+        }
+        self.planned.retain(|id, _| known.contains(id));
         self.due.retain(|(id, what), _| match what {
             Reading::Check | Reading::Discover | Reading::Survey => known.contains(id),
             Reading::Retire => parting.contains(id),

@@ -11,6 +11,7 @@ use model::{
 };
 use rules::Report;
 use rules::book::{Book, Standstill};
+use rules::drift::{DriftKind, Survey};
 
 use super::Engine;
 use super::published::Condition;
@@ -31,6 +32,8 @@ pub(super) struct Told {
     endings: BTreeMap<AccessId, Ending>,
     integrations: BTreeMap<IntegrationId, (Revision, Lifecycle)>,
     standstill: Option<Standstill>,
+    /// How much was not as it should be, by integration.
+    drifts: BTreeMap<IntegrationId, BTreeMap<DriftKind, u64>>,
 }
 
 impl Told {
@@ -50,6 +53,22 @@ fn ending(access: &Access) -> Option<Ending> {
 }
 
 impl Engine {
+    /// Tells what a survey found, unless it is what the one before it found.
+    pub(super) fn tell_drift(&mut self, survey: &Survey) {
+        let counts: BTreeMap<_, _> = survey.drifts.iter().map(|(kind, drift)| (*kind, drift.count)).collect();
+        let before = self.told.drifts.insert(survey.integration.clone(), counts.clone()).unwrap_or_default();
+        if before == counts {
+            return;
+        }
+        let integration = &survey.integration;
+        if counts.is_empty() {
+            tracing::info!(%integration, "Everything on the target is as it should be again");
+        }
+        for (kind, count) in counts {
+            tracing::warn!(%integration, ?kind, count, "Something on the target is not as it should be");
+        }
+    }
+
     /// Tells what was written.
     pub(super) fn tell(&mut self, written: Vec<Report>) {
         for report in written {

@@ -31,6 +31,7 @@ use crate::account::{AccountRecord, Unsure};
 use crate::action::{Answer, Ticket};
 use crate::answer::LANDS_WITHIN;
 use crate::clock::{Clock, Persisted, Reading, Source};
+use crate::drift;
 use crate::effects::Effects;
 use crate::order::{Grantee, NumberedOrder, Standing};
 
@@ -220,6 +221,10 @@ pub struct Book {
     /// Accounts that the pieces of a survey under way have met. What one that broke off has met counts as met
     /// by the next: what is missed because of that is missed by the one after it.
     met: BTreeMap<IntegrationId, BTreeSet<AccountId>>,
+    /// What the pieces of a survey under way have found that is not as it should be.
+    drifting: BTreeMap<IntegrationId, drift::Tally>,
+    /// What whole surveys came to and nobody was told yet; the last of each integration.
+    drifted: BTreeMap<IntegrationId, drift::Survey>,
     stood: bool,
     /// The control plane has agreed with this journal since the book was restored. Before that nothing
     /// opens, and what was never begun by this memory may have been begun by a later one.
@@ -280,6 +285,11 @@ impl Book {
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let reconciled = self.lost_calls(self.now()).filter(|_| self.was_asked_all());
         self.lanes.wakes_at().into_iter().chain(self.staged.commit_due()).chain(reconciled).min()
+    }
+
+    /// Returns what surveys found that is not as it should be, each whole survey once.
+    pub fn poll_drift(&mut self) -> Option<drift::Survey> {
+        self.drifted.pop_first().map(|(_, survey)| survey)
     }
 
     /// Returns the rules' time as of the last input.

@@ -16,6 +16,7 @@ pub mod answer;
 mod bench;
 pub mod book;
 pub mod clock;
+pub mod drift;
 pub mod effects;
 pub mod invariant;
 pub mod ladder;

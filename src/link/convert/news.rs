@@ -3,6 +3,7 @@
 use driver::CheckReport;
 use model::Timestamp;
 use proto::v1;
+use rules::drift::{Drift, DriftKind};
 
 use super::{failure, probes, resource, resource_id, time};
 use crate::engine::reads::{End, News};
@@ -11,6 +12,13 @@ use crate::status::{Health, HealthState};
 /// Puts news on the wire. A resource that cannot be told is left out, and the log says so.
 pub(crate) fn news(news: News, now: Timestamp) -> v1::report::Report {
     match news {
+        News::Drift(survey) => v1::report::Report::DriftFound(v1::DriftFound {
+            integration_id: survey.integration.to_string(),
+            surveyed_at: Some(time(survey.at)),
+            drifts: survey.drifts.iter().map(|(kind, found)| drift(*kind, found)).collect(),
+            accounts: survey.accounts,
+            partial: false,
+        }),
         News::Health { integration, revision, identity, outcome } => {
             let state = health(Health::of(&outcome, now).state);
             let (failure, report) = match outcome {
@@ -59,6 +67,42 @@ pub(crate) fn news(news: News, now: Timestamp) -> v1::report::Report {
                 unlisted_count,
             })
         }
+    }
+}
+
+fn drift(kind: DriftKind, found: &Drift) -> v1::Drift {
+    let (word, detail, being_removed) = match kind {
+        DriftKind::Excess => (
+            v1::DriftKind::Excess,
+            "holds more than is wanted: what can be named is taken away, the rest goes at the close at the latest",
+            false,
+        ),
+        DriftKind::Ghost => (
+            v1::DriftKind::Ghost,
+            "carries our mark and is not remembered: closed by its mark's deadlines",
+            true,
+        ),
+        DriftKind::Vanished => (v1::DriftKind::Vanished, "should be there and is not", false),
+        DriftKind::Tampered => {
+            (v1::DriftKind::Tampered, "its mark was removed or altered; it is closed all the same", false)
+        }
+        DriftKind::Foreign => (
+            v1::DriftKind::Foreign,
+            "looks like ours and is not by its mark: another connector's, a copy, or by a key that this identity never              had; it is not touched, look whether it should be there",
+            false,
+        ),
+        DriftKind::Interrupted => {
+            (v1::DriftKind::Interrupted, "holds less than is wanted, or was shut by another hand", false)
+        }
+        DriftKind::Renamed => (v1::DriftKind::Renamed, "has another name than it was given", false),
+    };
+    v1::Drift {
+        kind: word.into(),
+        count: found.count,
+        examples: found.examples.iter().map(ToString::to_string).collect(),
+        account_ids: found.accounts.iter().map(ToString::to_string).collect(),
+        detail: detail.into(),
+        being_removed,
     }
 }
 

@@ -193,6 +193,12 @@ pub(super) const STAGES: &[Stage] = &[
         &[Step::Programs, Step::Tests(&["-p", "e2e", "offline"])],
     ),
     suite(
+        "drift",
+        "others change what we made on the target",
+        POSTGRES,
+        &[Step::Programs, Step::Tests(&["-p", "e2e", "drift"])],
+    ),
+    suite(
         "retire",
         "an integration is retired",
         POSTGRES,

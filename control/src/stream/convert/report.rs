@@ -338,6 +338,7 @@ fn drift(wire: v1::DriftFound) -> Result<Glance, Unreadable> {
             v1::DriftKind::Foreign => "foreign",
             v1::DriftKind::WiderRole => "wider_role",
             v1::DriftKind::Interrupted => "interrupted",
+            v1::DriftKind::Renamed => "renamed",
             v1::DriftKind::Unspecified => "other",
         };
         drift.push(Drift {

@@ -52,6 +52,8 @@ impl Book {
             standing: None,
             surveyed: BTreeSet::new(),
             met: BTreeMap::new(),
+            drifting: BTreeMap::new(),
+            drifted: BTreeMap::new(),
             stood: false,
             current: false,
             lost: Unsure::default(),

@@ -29,7 +29,9 @@ impl Book {
             return;
         }
         let mut met = self.met.remove(integration).unwrap_or_default();
+        let mut drifting = self.drifting.remove(integration).unwrap_or_default();
         for Sighting { found } in sightings {
+            drifting.look(&found, self.sighted(integration, &found));
             let MarkState::Valid(mark) = found.mark.clone() else {
                 // Forged, copied or foreign: never acted on. A known account is met by its immutable id.
                 met.extend(self.meet_by_id(integration, found, now));
@@ -57,7 +59,10 @@ impl Book {
         }
         if !complete {
             self.met.insert(integration.clone(), met);
+            self.drifting.insert(integration.clone(), drifting);
         } else {
+            self.missed(integration, &met).for_each(|record| drifting.miss(record));
+            self.drifted.insert(integration.clone(), drifting.finish(integration.clone(), now));
             self.miss(integration, &met, now);
             // What a lost memory was making when the survey came by is not in it.
             if self.lost_calls(now).is_none()
@@ -80,11 +85,7 @@ impl Book {
         found: model::observed::Present,
         now: Timestamp,
     ) -> Option<AccountId> {
-        let known = self.accounts.values().find(|record| {
-            record.account.integration == *integration
-                && record.account.immutable.as_ref() == Some(&found.immutable)
-        });
-        let record = known?;
+        let record = self.sighted(integration, &found)?;
         let id = record.account.id;
         let name = record.account.name.clone();
         if self.tampered.insert(id) {
@@ -103,18 +104,46 @@ impl Book {
         Some(id)
     }
 
-    /// Accounts that should be there and that a whole survey did not come across are looked for.
-    fn miss(&mut self, integration: &IntegrationId, met: &BTreeSet<AccountId>, now: Timestamp) {
-        let missed: Vec<_> = self
-            .accounts
-            .values()
-            .filter(|record| {
+    /// Returns what is remembered of an account that was sighted: by its mark, else by its immutable id.
+    fn sighted(
+        &self,
+        integration: &IntegrationId,
+        found: &model::observed::Present,
+    ) -> Option<&AccountRecord> {
+        let of_mark = match &found.mark {
+            MarkState::Valid(mark) if mark.draft.integration == *integration => {
+                self.accounts.get(&mark.draft.account)
+            }
+            MarkState::Valid(_)
+            | MarkState::Missing
+            | MarkState::Copied
+            | MarkState::Forged
+            | MarkState::Foreign => None,
+        };
+        of_mark.or_else(|| {
+            self.accounts.values().find(|record| {
                 record.account.integration == *integration
-                    && matches!(record.phase, Phase::Open | Phase::Suspended)
-                    && !met.contains(&record.account.id)
+                    && record.account.immutable.as_ref() == Some(&found.immutable)
             })
-            .map(|record| record.account.id)
-            .collect();
+        })
+    }
+
+    /// Returns accounts that should be there and that a whole survey did not come across.
+    fn missed<'b>(
+        &'b self,
+        integration: &'b IntegrationId,
+        met: &'b BTreeSet<AccountId>,
+    ) -> impl Iterator<Item = &'b AccountRecord> {
+        self.accounts.values().filter(move |record| {
+            record.account.integration == *integration
+                && matches!(record.phase, Phase::Open | Phase::Suspended)
+                && !met.contains(&record.account.id)
+        })
+    }
+
+    /// They are looked for.
+    fn miss(&mut self, integration: &IntegrationId, met: &BTreeSet<AccountId>, now: Timestamp) {
+        let missed: Vec<_> = self.missed(integration, met).map(|record| record.account.id).collect();
         for id in missed {
             self.doubt(id, now);
         }

@@ -1,5 +1,6 @@
 //! The real programs together, from the request to the receipt.
 
+mod drift;
 mod lost_journal;
 mod outage;
 mod panic;
