@@ -10,6 +10,7 @@ pub(crate) mod published;
 pub(crate) mod reads;
 mod schedule;
 mod showing;
+mod taking;
 pub(crate) mod targets;
 mod telling;
 mod writing;
@@ -23,7 +24,7 @@ use journal::identity::IdentityStore;
 use journal::{Journal, JournalFault};
 use model::{ConnectorId, Incarnation, Integration, IntegrationId, Position, Revision, Span, Timestamp};
 use rules::book::RestoreFault;
-use rules::{Action, Book, Input, Order, Source};
+use rules::{Action, Book, Input, Source};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
@@ -34,7 +35,7 @@ use crate::clock::Clock;
 use crate::office::Office;
 use crate::status::Health;
 use asked::{Glass, Waiting};
-use perform::{Flight, Performed, Performer};
+use perform::{Flight, Performed, Performer, Places};
 use published::{Message, Published};
 use reads::{News, Read, Reading, Sightings};
 use targets::Targets;
@@ -233,63 +234,13 @@ impl Engine {
         wait.max(Span::from_millis(1)).as_std()
     }
 
-    async fn take(&mut self, message: Message) -> Result<(), EngineFault> {
-        let reading = self.parts.clock.read();
-        match message {
-            Message::Order(order) => {
-                let wanted = reading_of(&order.order);
-                if let Some((integration, what)) = wanted {
-                    if what == Reading::Check {
-                        // A person asks: a login that was refused may be tried once more.
-                        self.parts.targets.shop.secrets.try_again(&integration).await;
-                    }
-                    self.due.insert((integration, what), self.book.now());
-                }
-                self.book.handle(Input::Order(order), reading);
-            }
-            Message::Unreadable { ordered, detail } => {
-                self.book.refuse_order(ordered, model::Code::ORDER_MALFORMED, detail, reading);
-            }
-            Message::Standing(standing) => self.book.handle(Input::Standing(standing), reading),
-            Message::Committed { through } => {
-                self.committed = self.committed.max(through);
-                self.book.handle(Input::ReportsCommitted { through }, reading);
-            }
-            Message::Heard { source, said } => self.book.handle(Input::Heard { source, said }, reading),
-            Message::JournalIsCurrent => self.book.handle(Input::JournalIsCurrent, reading),
-            Message::JournalIsOld(done) => {
-                match self.begin_anew().await {
-                    Ok(true) => {}
-                    Ok(false) => return Ok(()),
-                    // The link asks again at its next greeting; until then nothing opens.
-                    Err(EngineFault::Journal(
-                        fault @ (JournalFault::NotWritten { .. }
-                        | JournalFault::Full { .. }
-                        | JournalFault::Lost { .. }),
-                    )) => {
-                        tracing::error!(%fault, "The journal could not be given a new life");
-                        (self.journal_works, self.unread) = (false, true);
-                        return Ok(());
-                    }
-                    Err(fault) => return Err(fault),
-                }
-                if done.send(()).is_err() {
-                    tracing::debug!("Whoever asked for the new life is gone; it is published all the same");
-                }
-            }
-            Message::CloseOnly(reason) => self.book.handle(Input::CloseOnly(Some(reason)), reading),
-            Message::LookAgain => self.look_again_everywhere(),
-            Message::Asked(asked) => self.asked(asked, reading),
-        }
-        Ok(())
-    }
-
     fn performed(&mut self, done: Result<(Id, Performed), JoinError>) {
         let done = match done {
-            Ok((id, done)) => {
+            Ok((id, mut done)) => {
                 if let Some(flight) = self.flights.remove(&id) {
                     crash::place(flight.act, "answer");
                     self.answered.push(flight.act);
+                    done.identity = done.identity.filter(|_| self.leads_there(&flight.integration));
                 }
                 done
             }
@@ -307,12 +258,22 @@ impl Engine {
         if let Some(said) = done.target_time() {
             self.book.handle(Input::Heard { source: Source::Target, said }, reading);
         }
-        let Performed { account, ticket, answer, .. } = done;
-        self.book.handle(Input::Answered { account, ticket, answer }, reading);
+        let Performed { account, ticket, answer, by, .. } = done;
+        self.book.handle(Input::Answered { account, ticket, answer, by }, reading);
+    }
+
+    /// Whether a configuration still says where its integration leads.
+    fn leads_there(&self, then: &Integration) -> bool {
+        self.book.integration(&then.id).is_some_and(|record| record.integration.leads_where(then))
     }
 
     fn read(&mut self, read: Read) {
-        let Read { integration, reading, health, retired } = read;
+        let Read { integration, reading, health, retired, identity } = read;
+        if let Some(identity) = identity.filter(|_| self.leads_there(&integration)) {
+            let integration = integration.id.clone();
+            self.book.handle(Input::Identified { integration, identity }, self.parts.clock.read());
+        }
+        let integration = integration.id.clone();
         if let Some(RetireReport { removed, left }) = retired {
             let integration = integration.clone();
             self.book.handle(Input::Cleared { integration, removed, left }, self.parts.clock.read());
@@ -331,6 +292,10 @@ impl Engine {
     fn saw(&mut self, sightings: Sightings) {
         let reading = self.parts.clock.read();
         let Sightings { integration, identity, sightings, complete } = sightings;
+        if !self.leads_there(&integration) {
+            return;
+        }
+        let integration = integration.id.clone();
         self.book.handle(Input::Identified { integration: integration.clone(), identity }, reading);
         self.book.handle(Input::Surveyed { integration, sightings, complete }, reading);
         while let Some(survey) = self.book.poll_drift() {
@@ -342,7 +307,12 @@ impl Engine {
     fn dispatch(&mut self, actions: Vec<Action>) {
         for action in actions {
             let Some(record) = self.book.integration(&action.integration) else { continue };
-            let integration = Arc::new(record.integration.clone());
+            let present = Arc::new(record.integration.clone());
+            let places = Places {
+                present: Arc::clone(&present),
+                former: record.former.clone().map(Arc::new),
+                known: record.target.clone(),
+            };
             let performer = Arc::clone(&self.performer);
             tracing::debug!(account = %action.account, integration = %action.integration, action = action.act.word(), "Action begins");
             crash::place(action.act.word(), "intent");
@@ -350,9 +320,9 @@ impl Engine {
                 act: action.act.word(),
                 account: action.account,
                 ticket: action.ticket,
-                integration: action.integration.clone(),
+                integration: present,
             };
-            let call = self.calls.spawn(performer.perform(action, integration));
+            let call = self.calls.spawn(performer.perform(action, places));
             self.flights.insert(call.id(), flight);
         }
     }
@@ -380,25 +350,6 @@ impl Engine {
         self.parts.targets.close().await;
         self.parts.journal.close().await?;
         Ok(())
-    }
-}
-
-/// What an order asks to be read: the rules have nothing to remember of it.
-fn reading_of(order: &Order) -> Option<(IntegrationId, Reading)> {
-    match order {
-        Order::CheckNow { integration } => Some((integration.clone(), Reading::Check)),
-        Order::DiscoverNow { integration } => Some((integration.clone(), Reading::Discover)),
-        Order::SurveyNow { integration } => Some((integration.clone(), Reading::Survey)),
-        Order::PutIntegration(_)
-        | Order::RetireIntegration { .. }
-        | Order::PutAccess(_)
-        | Order::EndAccess { .. }
-        | Order::RotateAccount { .. }
-        | Order::DeleteAccount { .. }
-        | Order::CancelEnding { .. }
-        | Order::Pause { .. }
-        | Order::Resume { .. }
-        | Order::SetPolicy { .. } => None,
     }
 }
 

@@ -13,15 +13,15 @@ use journal::{Journal, JournalFault};
 use journal_postgres::{Credentials, Keeper, Options, Postgres};
 use model::{ConnectorId, Failure, InstanceId};
 use pg::{Place, SslMode};
-use secrets::binding::{Endpoint, Mode, TlsFloor};
+use secrets::binding::{Authorities, Endpoint, Mode, TlsFloor};
 use secrets::cache::Cache;
 
-use crate::binding::bind;
+use crate::binding::Gate;
 use crate::clock::Clock;
 use crate::config::{self, JournalKind, SharedJournal};
 
 /// What bindings call the journal.
-const KIND: &str = "journal";
+pub(crate) const KIND: &str = "journal";
 /// How long a connection to the journal's server may take to come about. A lease ends while it is waited for long.
 const CONNECTS_WITHIN: std::time::Duration = std::time::Duration::from_secs(3);
 
@@ -53,6 +53,8 @@ pub(crate) fn of_database(shared: &SharedJournal, user: User) -> Result<Options,
         Some(path) => Some(std::fs::read_to_string(path).map_err(|fault| unreadable(path, &fault))?),
         None => None,
     };
+    let believed =
+        authorities.as_deref().map_or(Authorities::System, |pem| Authorities::Given(pg::digest_of(pem)));
     let place = Place {
         host: shared.host.clone(),
         port: shared.port,
@@ -71,8 +73,11 @@ pub(crate) fn of_database(shared: &SharedJournal, user: User) -> Result<Options,
             SslMode::VerifyCa => TlsFloor::VerifiedChain,
             SslMode::VerifyFull => TlsFloor::VerifiedName,
         },
+        authorities: shared.sslmode.verifies().then_some(believed),
     };
-    let keeper = Vault { reference: shared.secret.clone(), endpoint, identity, secrets, clock };
+    // The configuration beside the agent has listed it: no other approval is asked for its first use.
+    let gate = Gate::new(identity, Mode::FirstUse);
+    let keeper = Vault { reference: shared.secret.clone(), endpoint, gate, secrets, clock };
     Ok(Options::new(place, &shared.database, &shared.schema, Arc::new(keeper), connector, instance))
 }
 
@@ -89,7 +94,7 @@ fn unreadable(path: &Path, fault: &std::io::Error) -> JournalFault {
 struct Vault {
     reference: secrets::Reference,
     endpoint: Endpoint,
-    identity: Arc<IdentityStore>,
+    gate: Gate,
     secrets: Arc<Cache>,
     clock: Arc<dyn Clock>,
 }
@@ -98,8 +103,7 @@ struct Vault {
 impl Keeper for Vault {
     async fn credentials(&self) -> Result<Credentials, Failure> {
         let now = self.clock.wall();
-        // The configuration beside the agent has listed it: no other approval is asked for its first use.
-        bind(&self.identity, Mode::FirstUse, &self.reference, &self.endpoint, now).await?;
+        self.gate.admit(&self.reference, &self.endpoint, now).await?;
         let fetched = self.secrets.fetch(&self.reference, now).await?;
         let secret = TargetSecret::new(fetched.duplicate_values(), fetched.version.as_str());
         Ok(Credentials {

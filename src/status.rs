@@ -66,6 +66,10 @@ pub struct IntegrationStatus {
     pub paused: Pauses,
     /// Another target than the known one answers in its place.
     pub replaced_by: Option<TargetIdentity>,
+    /// It is not proven that its configuration leads to the target that it led to: what is open there is closed
+    /// there.
+    #[serde(default)]
+    pub moved: bool,
     /// `None` before it was looked at.
     pub health: Option<Health>,
     pub tally: Tally,

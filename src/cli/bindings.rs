@@ -2,15 +2,16 @@
 
 use clap::{Args as Arguments, Subcommand};
 use secrets::Reference;
-use secrets::binding::{Binding, Bindings, HostPattern, Origin, TlsFloor};
+use secrets::binding::{Authorities, Binding, Bindings, HostPattern, Origin, TlsFloor};
 use serde_json::json;
 
 use super::fault::Fault;
-use super::shared::identity;
+use super::shared::{ask_agent, block_on, identity};
 use super::{Context, Ended};
 use crate::clock::{Clock as _, SystemClock};
-use crate::drivers;
 use crate::exit::Exit;
+use crate::socket::words::{Answer, Question};
+use crate::{drivers, journals};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,13 +35,30 @@ enum What {
     List,
     /// Allow a secret to be sent to a host
     Approve(Approval),
+    /// Take back where a secret may be sent
+    ///
+    /// Its next use binds it anew; in strict mode nothing does. What is connected stays so until the agent is
+    /// restarted.
+    Remove {
+        /// The secret's reference; a field after `#` makes no difference
+        reference: Reference,
+    },
+    /// Begin with no bindings and no grantees' keys, when the old ones cannot be read any more
+    ///
+    /// The next use of each secret binds it anew, to where the control plane says; in strict mode nothing does.
+    /// Prefer a backup of the identity.
+    Reset {
+        /// Do it
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(Debug, Arguments)]
 struct Approval {
     /// The secret's reference, for example file://postgres/admin.json; a field after `#` makes no difference
     reference: Reference,
-    /// The driver's kind
+    /// The driver's kind, or `journal` for the journal's own server
     #[arg(long)]
     kind: String,
     /// A host, or a family of hosts as *.example.com
@@ -51,10 +69,14 @@ struct Approval {
     /// The least protection of the connection: none, encrypted, verified_chain, verified_name
     #[arg(long, value_name = "FLOOR")]
     tls: TlsFloor,
+    /// Whose certificates are believed there: system, or sha256:… as a refusal prints it; whichever when left out
+    #[arg(long, value_name = "WHOSE")]
+    authorities: Option<Authorities>,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Ended {
-    let (store, _) = identity(&context.config()?)?;
+    let config = context.config()?;
+    let (store, _) = identity(&config)?;
     match &args.what {
         What::List => {
             let bindings: Bindings = store.pins()?.bindings()?;
@@ -67,14 +89,15 @@ pub(super) fn run(args: &Args, context: &Context) -> Ended {
                 .map(|(document, binding)| json!({ "reference": document, "binding": binding }))
                 .collect();
             context.printer.answer(&answer, |lines| {
-                let titles = ["REFERENCE", "KIND", "HOST", "PORT", "TLS FLOOR", "BY", "SINCE"];
+                let titles = ["REFERENCE", "KIND", "HOST", "PORT", "TLS FLOOR", "AUTHORITIES", "BY", "SINCE"];
                 let mut table = vec![titles.map(str::to_owned)];
                 table.extend(rows.iter().map(|(document, binding)| row(document.as_str(), binding)));
                 lines.table(&table);
             })?;
         }
         What::Approve(approval) => {
-            if drivers::all().all(|driver| driver.manifest().kind != approval.kind) {
+            let is_known = |driver: &'static dyn driver::Driver| driver.manifest().kind == approval.kind;
+            if approval.kind != journals::KIND && !drivers::all().any(is_known) {
                 let kind = &approval.kind;
                 return Err(Fault::Usage(format!(
                     "this build has no driver `{kind}`: `tidegate drivers` lists them"
@@ -85,6 +108,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Ended {
                 host: approval.host.clone(),
                 port: approval.port,
                 tls_floor: approval.tls,
+                authorities: approval.authorities.clone(),
                 origin: Origin::Approved,
                 since: SystemClock.wall(),
             };
@@ -94,18 +118,62 @@ pub(super) fn run(args: &Args, context: &Context) -> Ended {
                 bindings.add(document.clone(), binding.clone());
                 pins.set_bindings(&bindings)
             })??;
+            let looking = look_now(&config);
             context.printer.answer(&json!({ "reference": document, "binding": binding }), |lines| {
                 lines.push(format!(
-                    "{document} may be sent to {} {} port {} with TLS floor {}.",
-                    binding.kind, binding.host, binding.port, binding.tls_floor
+                    "{document} may be sent to {} {} port {} with TLS floor {} and authorities {}.",
+                    binding.kind,
+                    binding.host,
+                    binding.port,
+                    binding.tls_floor,
+                    whose(&binding)
                 ));
+                if looking {
+                    lines.push("The running agent looks at its targets again now.");
+                }
+            })?;
+        }
+        What::Remove { reference } => {
+            let document = reference.document();
+            let removed = store.update_pins(|pins| {
+                let mut bindings: Bindings = pins.bindings()?;
+                let removed = bindings.remove(&document);
+                pins.set_bindings(&bindings).map(|()| removed)
+            })??;
+            if removed.is_empty() {
+                return Err(Fault::Usage(format!(
+                    "{document} is bound to nothing: `tidegate bindings list` lists what is"
+                )));
+            }
+            let answer = json!({ "reference": document, "removed": removed });
+            context.printer.answer(&answer, |lines| {
+                lines.push(format!(
+                    "{document} is bound to nothing any more; restart the agent to end what is connected."
+                ));
+            })?;
+        }
+        What::Reset { yes } => {
+            if !yes {
+                return Err(Fault::Usage(
+                    "this forgets every binding and every grantee's key: add --yes if no backup can be had"
+                        .into(),
+                ));
+            }
+            store.reset_pins()?;
+            context.printer.answer(&json!({ "reset": true }), |lines| {
+                lines.push("Nothing is bound any more, and no grantee's key is pinned.");
             })?;
         }
     }
     Ok(Exit::Done)
 }
 
-fn row(document: &str, binding: &Binding) -> [String; 7] {
+/// Has a running agent look at its targets; whether one does. There may be none, or an older one.
+fn look_now(config: &crate::config::Config) -> bool {
+    matches!(block_on(ask_agent(config, &Question::CheckNow)), Ok(Answer::Checking { .. }))
+}
+
+fn row(document: &str, binding: &Binding) -> [String; 8] {
     let by = match binding.origin {
         Origin::Pinned => "first use",
         Origin::Approved => "approved",
@@ -120,7 +188,13 @@ fn row(document: &str, binding: &Binding) -> [String; 7] {
         binding.host.to_string(),
         binding.port.to_string(),
         binding.tls_floor.to_string(),
+        whose(binding).chars().take("sha256:".len() + 12).collect(),
         by.into(),
         binding.since.to_string(),
     ]
+}
+
+/// Whose certificates are believed, in words.
+fn whose(binding: &Binding) -> String {
+    binding.authorities.as_ref().map_or_else(|| "any".to_owned(), ToString::to_string)
 }

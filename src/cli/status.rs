@@ -174,6 +174,11 @@ fn remarks(one: &IntegrationStatus, now: Timestamp) -> Vec<String> {
             other.0
         ));
     }
+    if one.moved {
+        remarks.push(format!(
+            "{id}: it is not proven that its configuration leads to its target; what is open is closed where it was opened"
+        ));
+    }
     if one.lifecycle == Lifecycle::Retiring {
         remarks.push(format!("{id}: is being retired"));
     }

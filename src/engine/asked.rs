@@ -30,6 +30,8 @@ pub(crate) enum Asked {
     Pause { integration: Option<IntegrationId>, paused: bool, tell: Tell<Option<Paused>> },
     /// What of these is being ended and not seen ended yet?
     Closing { which: Which, tell: Tell<Left> },
+    /// Look at every target now. Tells how many there are.
+    CheckNow { tell: Tell<u64> },
 }
 
 /// A question that waits until what it changed is on disk.
@@ -55,6 +57,13 @@ impl Engine {
         match asked {
             Asked::Look(tell) => self.asked.push(Waiting::Look(tell)),
             Asked::Closing { which, tell } => self.asked.push(Waiting::Closing { which, tell }),
+            Asked::CheckNow { tell } => {
+                let (now, live) = (self.book.now(), self.live().map(|found| found.id.clone()));
+                let ids: Vec<_> = live.collect();
+                let looked_at = ids.len() as u64;
+                self.due.extend(ids.into_iter().map(|id| ((id, super::Reading::Check), now)));
+                tell.send(looked_at).ok();
+            }
             Asked::Pause { integration, paused, tell } => self.pause(integration, paused, tell, reading),
             // Whoever stopped waiting is not told.
             Asked::WouldClose { which, tell } => drop(tell.send(self.ends(&which))),
@@ -216,6 +225,7 @@ impl Engine {
                 lifecycle: record.integration.lifecycle,
                 paused: pauses(record),
                 replaced_by: record.replaced.clone(),
+                moved: record.former.is_some(),
                 health: self.health.get(id).cloned(),
                 longest_overdue_ms: tally.longest_overdue(now).map(model::Span::as_millis),
                 tally,

@@ -9,7 +9,7 @@ use journal::identity::Meeting;
 use model::mark::MarkDraft;
 use model::{
     AccountId, AccountRef, Code, EntitlementSet, Failure, Generation, Integration, MarkState, NewCredential,
-    Observed, Rung, Secret, TargetIdentity, Timestamp, Towards, Verifier,
+    Observed, Retry, Rung, Secret, TargetIdentity, Timestamp, Towards, Verifier,
 };
 use rules::{Act, Action, Answer, ConnectionLine, Ladder, Task, Ticket};
 use seal::credential::seal_credential;
@@ -25,7 +25,28 @@ pub(crate) struct Performed {
     pub(crate) ticket: Ticket,
     pub(crate) integration: model::IntegrationId,
     pub(crate) answer: Answer,
+    /// Who answered.
+    pub(crate) by: Option<TargetIdentity>,
+    /// Who was met where the integration leads; the same, unless it was done at a former place.
     pub(crate) identity: Option<TargetIdentity>,
+}
+
+/// Where an action may be done.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    /// Where the integration leads.
+    pub(crate) present: Arc<Integration>,
+    /// Where the known target answered last, when that is not proven of the present configuration.
+    pub(crate) former: Option<Arc<Integration>>,
+    /// Who that target is.
+    pub(crate) known: Option<TargetIdentity>,
+}
+
+/// The target that an action is done on.
+struct Reached {
+    opened: Opened,
+    integration: Arc<Integration>,
+    is_present: bool,
 }
 
 impl Performed {
@@ -46,7 +67,8 @@ impl Performed {
 pub(crate) struct Flight {
     pub(crate) account: AccountId,
     pub(crate) ticket: Ticket,
-    pub(crate) integration: model::IntegrationId,
+    /// As it was when the call began.
+    pub(crate) integration: Arc<Integration>,
     /// What is done, in a word.
     pub(crate) act: &'static str,
 }
@@ -57,7 +79,8 @@ impl Flight {
         let Self { account, ticket, integration, act: _ } = self;
         let answer =
             Answer::Failed(Failure::unknown(Code::DRIVER_FAULT, "the call broke off inside the agent"));
-        Performed { account, ticket, integration, answer, identity: None }
+        let integration = integration.id.clone();
+        Performed { account, ticket, integration, answer, by: None, identity: None }
     }
 }
 
@@ -73,17 +96,22 @@ impl Performer {
     }
 
     /// Does an action on its integration.
-    pub(crate) async fn perform(self: Arc<Self>, action: Action, integration: Arc<Integration>) -> Performed {
+    pub(crate) async fn perform(self: Arc<Self>, action: Action, places: Places) -> Performed {
         let Action { ticket, account, act, .. } = action;
         let deadline = self.targets.shop.call_deadline;
         let (word, begun) = (act.word(), Instant::now());
-        let mut identity = None;
+        let integration = Arc::clone(&places.present);
+        let (mut by, mut identity) = (None, None);
         let work = async {
             if let Act::Mint { .. } = &act {
                 return self.mint(account, &act, &integration).await;
             }
-            let opened = self.targets.open(&integration).await?;
-            identity = Some(opened.identity.clone());
+            let Reached { opened, integration, is_present } = self.reach(&act, &places).await?;
+            identity = is_present.then(|| opened.identity.clone());
+            by = Some(opened.identity.clone());
+            if !act.adds_nothing() && places.known.as_ref().is_some_and(|known| *known != opened.identity) {
+                return Err(another_answers());
+            }
             self.on_target(&opened, act, &integration).await
         };
         let answer = match crash::within(word, timeout(deadline, work)).await {
@@ -105,7 +133,29 @@ impl Performer {
             tracing::warn!(%account, integration = %integration.id, action = word, code = %failure.code, detail = %failure.detail, "Action did not succeed");
             self.targets.failed(&integration.id, failure).await;
         }
-        Performed { account, ticket, integration: integration.id.clone(), answer, identity }
+        Performed { account, ticket, integration: integration.id.clone(), answer, by, identity }
+    }
+
+    /// Opens the target for an action. What adds nothing goes where the known target answered last, since what
+    /// was opened is there; what adds goes where the integration leads.
+    async fn reach(&self, act: &Act, places: &Places) -> Result<Reached, Failure> {
+        let mut there = None;
+        if let Some(former) = places.former.as_ref().filter(|_| act.adds_nothing()) {
+            match self.targets.open_former(former).await {
+                Ok(opened) if places.known.as_ref() == Some(&opened.identity) => {
+                    return Ok(Reached { opened, integration: Arc::clone(former), is_present: false });
+                }
+                Ok(_) => there = Some(another_answers()),
+                Err(failure) => there = Some(failure),
+            }
+        }
+        match (self.targets.open(&places.present).await, there) {
+            (Ok(opened), _) => {
+                Ok(Reached { opened, integration: Arc::clone(&places.present), is_present: true })
+            }
+            // Where the account is says more on when to try again than a place that it was never on.
+            (Err(_), Some(failure)) | (Err(failure), None) => Err(failure),
+        }
     }
 
     async fn mint(
@@ -320,6 +370,11 @@ fn unleased(found: &MarkState, ours: &MarkDraft, now: Timestamp) -> Unleased {
             Unleased::CloseBlindly
         }
     }
+}
+
+fn another_answers() -> Failure {
+    let detail = "another target answers in its place: mend its address, or resume the integration";
+    Failure::not_done(Code::TARGET_REPLACED, detail).with_retry(Retry::NeedsHuman)
 }
 
 fn unfit() -> Failure {

@@ -11,7 +11,7 @@ use rules::drift::Survey;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-use super::targets::Targets;
+use super::targets::{Opened, Targets};
 use crate::measures;
 
 /// Sightings go to the rules in pieces of this many.
@@ -79,7 +79,8 @@ pub(crate) enum End {
 /// Sightings for the rules.
 #[derive(Debug)]
 pub(crate) struct Sightings {
-    pub(crate) integration: IntegrationId,
+    /// As it was when the survey began.
+    pub(crate) integration: Arc<Integration>,
     pub(crate) identity: TargetIdentity,
     pub(crate) sightings: Vec<Sighting>,
     pub(crate) complete: bool,
@@ -88,8 +89,11 @@ pub(crate) struct Sightings {
 /// What a reading came to.
 #[derive(Debug)]
 pub(crate) struct Read {
-    pub(crate) integration: IntegrationId,
+    /// As it was when the reading began.
+    pub(crate) integration: Arc<Integration>,
     pub(crate) reading: Reading,
+    /// Who answered.
+    pub(crate) identity: Option<TargetIdentity>,
     /// What it says of the target's health; `None` when it was not about that and went well.
     pub(crate) health: Option<Result<CheckReport, Failure>>,
     /// What retiring removed and had to leave.
@@ -105,17 +109,22 @@ pub(crate) async fn read(
     seen: mpsc::Sender<Sightings>,
 ) -> Read {
     let (deadline, begun) = (targets.shop.listing_deadline, Instant::now());
-    let mut pages = Pages::new(&integration.id, &news);
+    let (mut pages, mut identity) = (Pages::new(&integration.id, &news), None);
     let work = async {
+        let opened = targets.open(&integration).await?;
+        identity = Some(opened.identity.clone());
         match reading {
-            Reading::Check => check(&targets, &integration, &news).await.map(|report| (Some(report), None)),
-            Reading::Discover => discover(&targets, &integration, &mut pages).await.map(|()| (None, None)),
-            Reading::Survey => survey(&targets, &integration, seen).await.map(|()| (None, None)),
-            Reading::Retire => retire(&targets, &integration).await.map(|report| (None, Some(report))),
+            Reading::Check => check(&opened, &integration, &news).await.map(|report| (Some(report), None)),
+            Reading::Discover => discover(&opened, &integration, &mut pages).await.map(|()| (None, None)),
+            Reading::Survey => survey(&opened, &integration, seen).await.map(|()| (None, None)),
+            Reading::Retire => {
+                retire(&targets, &opened, &integration).await.map(|report| (None, Some(report)))
+            }
         }
     };
-    let came_to = |health, retired| Read { integration: integration.id.clone(), reading, health, retired };
     let done = timeout(deadline, work).await;
+    let came_to =
+        |health, retired| Read { integration: Arc::clone(&integration), reading, health, identity, retired };
     measures::read(reading, matches!(done, Ok(Ok(_))), begun.elapsed());
     let failure = match done {
         Ok(Ok((report, retired))) => return came_to(report.map(Ok), retired),
@@ -141,11 +150,10 @@ pub(super) fn tell(news: &mpsc::Sender<News>, one: News) {
 }
 
 async fn check(
-    targets: &Targets,
+    opened: &Opened,
     integration: &Arc<Integration>,
     news: &mpsc::Sender<News>,
 ) -> Result<CheckReport, Failure> {
-    let opened = targets.open(integration).await?;
     let report = opened.target.check().await?;
     let (id, revision) = (integration.id.clone(), integration.revision);
     let identity = Some(opened.identity.clone());
@@ -238,11 +246,10 @@ impl ResourceSink for Pages<'_> {
 }
 
 async fn discover(
-    targets: &Targets,
+    opened: &Opened,
     integration: &Arc<Integration>,
     pages: &mut Pages<'_>,
 ) -> Result<(), Failure> {
-    let opened = targets.open(integration).await?;
     opened.target.discover(pages).await?;
     let (resources, unlisted) = (pages.total, pages.unlisted_count);
     tracing::info!(integration = %integration.id, resources, unlisted, "Discovered the target's resources");
@@ -255,14 +262,14 @@ async fn discover(
 
 /// Hands sightings to the rules in pieces.
 struct Watch {
-    integration: IntegrationId,
+    integration: Arc<Integration>,
     identity: TargetIdentity,
     seen: mpsc::Sender<Sightings>,
 }
 
 impl Watch {
     async fn send(&self, sightings: Vec<Sighting>, complete: bool) -> Result<(), Failure> {
-        let (integration, identity) = (self.integration.clone(), self.identity.clone());
+        let (integration, identity) = (Arc::clone(&self.integration), self.identity.clone());
         let gone = |_| Failure::not_done(Code::UNREACHABLE, "the engine has stopped");
         self.seen.send(Sightings { integration, identity, sightings, complete }).await.map_err(gone)
     }
@@ -281,18 +288,20 @@ impl SightingSink for Watch {
 }
 
 async fn survey(
-    targets: &Targets,
+    opened: &Opened,
     integration: &Arc<Integration>,
     seen: mpsc::Sender<Sightings>,
 ) -> Result<(), Failure> {
-    let opened = targets.open(integration).await?;
-    let mut watch = Watch { integration: integration.id.clone(), identity: opened.identity.clone(), seen };
+    let mut watch = Watch { integration: Arc::clone(integration), identity: opened.identity.clone(), seen };
     opened.target.survey(&mut watch).await?;
     watch.send(vec![], true).await
 }
 
-async fn retire(targets: &Targets, integration: &Arc<Integration>) -> Result<RetireReport, Failure> {
-    let opened = targets.open(integration).await?;
+async fn retire(
+    targets: &Targets,
+    opened: &Opened,
+    integration: &Arc<Integration>,
+) -> Result<RetireReport, Failure> {
     let report = opened.target.retire().await?;
     tracing::info!(integration = %integration.id, removed = report.removed.len(), left = report.left.len(), "Removed what was ours and shared from the target");
     targets.forget(&integration.id).await;

@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use model::{Integration, IntegrationId, Span};
+use rules::book::IntegrationRecord;
 
 use super::reads::{self, Reading};
 use super::{CHECK_EVERY, Engine};
@@ -20,20 +21,29 @@ impl Engine {
         self.book.integrations().filter(|record| !record.retired).map(|record| &record.integration)
     }
 
+    /// Integrations of which it is not proven that they lead to the target that they led to.
+    pub(super) fn moved(&self) -> BTreeSet<IntegrationId> {
+        let moved = self.book.integrations().filter(|record| record.former.is_some());
+        moved.map(|record| record.integration.id.clone()).collect()
+    }
+
     /// Changes when an integration is made, changed or retired.
     pub(super) fn signature(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         for record in self.book.integrations() {
             let found = &record.integration;
-            (&found.id, found.revision, record.retired, record.cleared).hash(&mut hasher);
+            let moved = record.former.is_some();
+            (&found.id, found.revision, record.retired, record.cleared, moved).hash(&mut hasher);
         }
         hasher.finish()
     }
 
-    /// Keeps the configurations apart from the journal, so that an agent without one can still close.
+    /// Keeps the configurations apart from the journal, so that an agent without one can still close: those that
+    /// are known to lead to their targets, where there are any.
     pub(super) async fn save_snapshot(&mut self) {
+        let known = self.book.integrations().filter(|record| !record.retired);
         let live: BTreeMap<_, _> =
-            self.live().map(|integration| (integration.id.clone(), integration.clone())).collect();
+            known.map(|record| (record.integration.id.clone(), where_it_is(record))).collect();
         if live == self.saved {
             return;
         }
@@ -132,5 +142,14 @@ impl Engine {
         let (targets, news) = (Arc::clone(&self.parts.targets), self.parts.news.clone());
         let (one, seen) = (Arc::clone(integration), self.seen.0.clone());
         self.reads.spawn(reads::read(targets, one, what, news, seen));
+    }
+}
+
+/// The configuration that is known to lead to the target.
+fn where_it_is(record: &IntegrationRecord) -> Integration {
+    let Integration { policy, lifecycle, .. } = record.integration;
+    match &record.former {
+        Some(former) => Integration { policy, lifecycle, ..former.clone() },
+        None => record.integration.clone(),
     }
 }

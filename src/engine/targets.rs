@@ -1,8 +1,8 @@
 //! Live targets: each integration's connection, made when it is first needed and kept until it fails or the
 //! configuration changes. Admin secrets are fetched here, at the last moment, and go only where their
-//! reference is bound to.
+//! reference is bound to. A former place of an integration has a connection of its own, for closing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use secrets::{Fetched, Reference, Scheme};
 use tokio::sync::Mutex;
 use tokio::time::{sleep_until, timeout};
 
-use crate::binding::bind;
+use crate::binding::Gate;
 use crate::clock::Clock;
 use crate::drivers;
 use crate::leadership::Leadership;
@@ -43,10 +43,20 @@ pub(crate) struct Shop {
     pub(crate) listing_deadline: Duration,
 }
 
+/// Which of an integration's places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    /// Where the present configuration leads.
+    Present,
+    /// Where the known target answered last, when that is not proven of the present one.
+    Former,
+}
+
 /// Live targets by integration.
 pub(crate) struct Targets {
     pub(crate) shop: Shop,
-    slots: Mutex<BTreeMap<IntegrationId, Arc<Slot>>>,
+    slots: Mutex<BTreeMap<(IntegrationId, Place), Arc<Slot>>>,
+    gate: Gate,
 }
 
 /// One integration's place. The lock is held while connecting, so that one connection is made for all who
@@ -87,7 +97,8 @@ impl Opened {
 
 impl Targets {
     pub(crate) fn new(shop: Shop) -> Self {
-        Self { shop, slots: Mutex::default() }
+        let gate = Gate::new(Arc::clone(&shop.identity), shop.bindings);
+        Self { shop, slots: Mutex::default(), gate }
     }
 
     /// Returns the live target of an integration, connecting if need be.
@@ -96,9 +107,22 @@ impl Targets {
     /// What keeps it from being connected; a missing deadline is [`Code::TIMED_OUT`], and surely nothing
     /// was done.
     pub(crate) async fn open(&self, integration: &Arc<Integration>) -> Result<Opened, Failure> {
-        let slot = Arc::clone(self.slots.lock().await.entry(integration.id.clone()).or_default());
+        self.open_at(Place::Present, integration).await
+    }
+
+    /// Returns the live target of a former place of an integration, connecting if need be.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) async fn open_former(&self, integration: &Arc<Integration>) -> Result<Opened, Failure> {
+        self.open_at(Place::Former, integration).await
+    }
+
+    async fn open_at(&self, place: Place, integration: &Arc<Integration>) -> Result<Opened, Failure> {
+        let key = (integration.id.clone(), place);
+        let slot = Arc::clone(self.slots.lock().await.entry(key).or_default());
         let mut live = slot.live.lock().await;
-        let fresh = live.as_ref().filter(|live| same_place(&live.integration, integration)).cloned();
+        let fresh = live.as_ref().filter(|live| live.integration.leads_where(integration)).cloned();
         let found = match fresh {
             Some(found) => found,
             None => {
@@ -123,13 +147,22 @@ impl Targets {
         }
     }
 
-    /// Closes the connection of an integration.
+    /// Closes the connections of an integration.
     pub(crate) async fn forget(&self, integration: &IntegrationId) {
-        let slot = self.slots.lock().await.get(integration).cloned();
-        if let Some(slot) = slot
-            && let Some(live) = slot.live.lock().await.take()
-        {
-            live.target.close().await;
+        for place in [Place::Present, Place::Former] {
+            let slot = self.slots.lock().await.get(&(integration.clone(), place)).cloned();
+            close(slot).await;
+        }
+    }
+
+    /// Closes the connections to former places of all integrations but these.
+    pub(crate) async fn keep_former(&self, wanted: &BTreeSet<IntegrationId>) {
+        let left: Vec<_> = {
+            let mut slots = self.slots.lock().await;
+            slots.extract_if(.., |(id, place), _| *place == Place::Former && !wanted.contains(id)).collect()
+        };
+        for (_, slot) in left {
+            close(Some(slot)).await;
         }
     }
 
@@ -137,9 +170,7 @@ impl Targets {
     pub(crate) async fn close(&self) {
         let slots: Vec<_> = self.slots.lock().await.values().cloned().collect();
         for slot in slots {
-            if let Some(live) = slot.live.lock().await.take() {
-                live.target.close().await;
-            }
+            close(Some(slot)).await;
         }
     }
 
@@ -200,11 +231,13 @@ impl Targets {
         endpoint: &Endpoint,
     ) -> Result<Arc<Fetched>, Failure> {
         let now = self.shop.clock.wall();
-        bind(&self.shop.identity, self.shop.bindings, reference, endpoint, now).await?;
         if reference.scheme() == Scheme::Sealed {
-            return secrets::sealed::open(reference, &integration.id, endpoint, &self.shop.sealing)
-                .map(Arc::new);
+            // What does not open there is not bound to it, either.
+            let opened = secrets::sealed::open(reference, &integration.id, endpoint, &self.shop.sealing)?;
+            self.gate.admit(reference, endpoint, now).await?;
+            return Ok(Arc::new(opened));
         }
+        self.gate.admit(reference, endpoint, now).await?;
         self.shop.secrets.fetch_for_login(reference, &integration.id, now).await
     }
 
@@ -229,9 +262,12 @@ impl Targets {
     }
 }
 
-/// Whether a connection made for one configuration serves another.
-fn same_place(made_for: &Integration, wanted: &Integration) -> bool {
-    made_for.kind == wanted.kind && made_for.settings == wanted.settings && made_for.secret == wanted.secret
+async fn close(slot: Option<Arc<Slot>>) {
+    if let Some(slot) = slot
+        && let Some(live) = slot.live.lock().await.take()
+    {
+        live.target.close().await;
+    }
 }
 
 /// Nothing that matters was sent before the connection stood: doubt about it is no doubt about the target.

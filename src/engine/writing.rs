@@ -53,6 +53,7 @@ impl Engine {
             self.signature = signature;
             self.tell_integrations();
             self.save_snapshot().await;
+            self.parts.targets.keep_former(&self.moved()).await;
             self.plan_reads();
         } else if self.due.values().any(|due| *due <= self.book.now()) {
             self.plan_reads();

@@ -76,6 +76,10 @@ impl Clerk {
                 Some(left) => Answer::Left(left),
                 None => busy(),
             },
+            Question::CheckNow => {
+                let asked = self.ask(|tell| Asked::CheckNow { tell }).await;
+                asked.map_or_else(busy, |integrations| Answer::Checking { integrations })
+            }
         }
     }
 

@@ -37,6 +37,8 @@ pub enum Question {
     Close { which: Which, reason: String },
     /// What of these is being ended and not seen ended yet?
     Closing { which: Which },
+    /// Look at every target now.
+    CheckNow,
 }
 
 /// What the agent answers.
@@ -52,6 +54,10 @@ pub enum Answer {
     /// What would end, or what ends now.
     Ends(Ends),
     Left(Left),
+    /// So many targets are looked at now.
+    Checking {
+        integrations: u64,
+    },
     /// Nothing was changed.
     Refused {
         why: Why,

@@ -7,8 +7,12 @@
 mod agent;
 #[path = "cli/bench.rs"]
 mod bench;
+#[path = "cli/bindings.rs"]
+mod bindings;
 #[path = "cli/configuring.rs"]
 mod configuring;
+#[path = "cli/door.rs"]
+mod door;
 #[path = "cli/glass.rs"]
 mod glass;
 #[path = "cli/keeping.rs"]

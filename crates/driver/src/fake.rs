@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use model::{Code, Failure, Secret, Timestamp, Verifier};
-use secrets::binding::{Endpoint, TlsFloor};
+use secrets::binding::{Authorities, Endpoint, TlsFloor};
 
 use self::desk::Pending;
 use self::script::Script;
@@ -225,6 +225,7 @@ impl Connect for FakeConnect {
             host: self.host.clone(),
             port: self.port,
             tls_floor: TlsFloor::VerifiedName,
+            authorities: Some(Authorities::System),
         }
     }
 

@@ -248,7 +248,7 @@ pub trait Driver: Send + Sync {
 /// Checked settings, not yet opened.
 #[async_trait]
 pub trait Connect: Send + Sync {
-    /// Returns host, port and TLS floor, to which the secret's reference is bound.
+    /// Returns host, port, TLS floor and authorities, to which the secret's reference is bound.
     fn endpoint(&self) -> secrets::binding::Endpoint;
 
     /// Opens the target.

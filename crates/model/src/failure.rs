@@ -83,7 +83,7 @@ codes! {
     SECRET_MALFORMED = "secret_malformed";
     /// The secret store did not answer.
     SECRET_STORE_UNREACHABLE = "secret_store_unreachable";
-    /// The reference is bound to another host, port or TLS floor.
+    /// The secret is bound to another host, port, TLS floor or authority.
     BINDING_REFUSED = "binding_refused";
     /// An account of that name exists and is not ours.
     ACCOUNT_FOREIGN = "account_foreign";

@@ -92,6 +92,14 @@ pub struct Integration {
     pub lifecycle: Lifecycle,
 }
 
+impl Integration {
+    /// Returns true when both lead to the same target in the same way: a connection made for one serves the
+    /// other.
+    pub fn leads_where(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.settings == other.settings && self.secret == other.secret
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

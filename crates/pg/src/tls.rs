@@ -3,8 +3,10 @@
 //! Three verifiers: none (the handshake's signatures are still checked), the chain alone, chain and name.
 //! `require` means encrypted and unverified, as documented, also when a CA is given.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use ::aws_lc_rs::digest;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
@@ -117,6 +119,20 @@ pub fn certificates(pem: &str) -> Result<RootCertStore, TlsFault> {
         roots.add(certificate).map_err(|_| TlsFault::Unreadable)?;
     }
     if roots.is_empty() { Err(TlsFault::Unreadable) } else { Ok(roots) }
+}
+
+/// Returns one digest for certificates in PEM form: the same ones in another order have the same.
+pub fn digest_of(pem: &str) -> [u8; 32] {
+    let given: BTreeSet<Vec<u8>> =
+        CertificateDer::pem_slice_iter(pem.as_bytes()).flatten().map(|found| found.to_vec()).collect();
+    let mut context = digest::Context::new(&digest::SHA256);
+    for certificate in given {
+        // With their digests in a row no two lists look alike.
+        context.update(digest::digest(&digest::SHA256, &certificate).as_ref());
+    }
+    let mut whole = [0; 32];
+    whole.copy_from_slice(context.finish().as_ref());
+    whole
 }
 
 /// Believes any certificate, but not a handshake that its key did not sign.

@@ -82,6 +82,16 @@ impl Act {
         matches!(self, Self::Close { .. })
     }
 
+    /// Returns true when nothing is added: it may be done where the target answered last, when the integration
+    /// leads elsewhere since.
+    pub const fn adds_nothing(&self) -> bool {
+        match self {
+            Self::Converge { shrinks, .. } => *shrinks,
+            Self::Close { .. } | Self::Delete { .. } | Self::Observe { .. } => true,
+            Self::Mint { .. } | Self::Open { .. } | Self::Rotate { .. } => false,
+        }
+    }
+
     /// Returns true when nothing outside the agent is touched.
     pub const fn is_local(&self) -> bool {
         matches!(self, Self::Mint { .. })

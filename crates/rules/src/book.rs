@@ -98,6 +98,10 @@ pub struct IntegrationRecord {
     /// that is not there proves anything.
     #[serde(default)]
     pub replaced: Option<TargetIdentity>,
+    /// The configuration with which the known target answered last, while it is not proven that the present
+    /// one leads there: what was opened there is closed there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<Integration>,
     /// This journal has seen a whole survey of it: what it does not know of is not there.
     #[serde(default)]
     pub surveyed: bool,
@@ -147,6 +151,8 @@ pub enum Input {
         account: AccountId,
         ticket: Ticket,
         answer: Answer,
+        /// Who answered; `None` when nobody did, or nobody knows.
+        by: Option<TargetIdentity>,
     },
     Standing(Standing),
     /// Accounts that carry our mark, as a survey found them.
@@ -161,7 +167,7 @@ pub enum Input {
         removed: Vec<String>,
         left: Vec<Residual>,
     },
-    /// The target's fingerprint, seen at a connection.
+    /// The target's fingerprint, seen at a connection of the present configuration.
     Identified {
         integration: IntegrationId,
         identity: TargetIdentity,
@@ -240,7 +246,9 @@ impl Book {
         let now = self.read_clock(reading);
         match input {
             Input::Order(order) => self.take_order(order, now),
-            Input::Answered { account, ticket, answer } => self.take_answer(account, ticket, answer, now),
+            Input::Answered { account, ticket, answer, by } => {
+                self.take_answer(account, ticket, answer, by.as_ref(), now);
+            }
             Input::Standing(standing) => self.take_standing(standing, now),
             Input::Surveyed { integration, sightings, complete } => {
                 self.take_survey(&integration, sightings, complete, now);

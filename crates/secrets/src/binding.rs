@@ -1,4 +1,5 @@
-//! What a secret reference is bound to: the driver's kind, the host, the port and the TLS floor.
+//! What a secret reference is bound to: the driver's kind, the host, the port, the TLS floor, and the
+//! authorities that the peer's certificate may lead to.
 //!
 //! Pure. A reference that was sent to one endpoint is not sent to another one because a configuration says
 //! so: the change is approved on the spot, by a person. [`Bindings::rule`] decides; the agent writes a new
@@ -14,8 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::reference::{Document, Reference};
 
+pub use authorities::{Authorities, AuthoritiesFault};
 pub use host::{HostFault, HostPattern};
 
+mod authorities;
 mod host;
 
 /// The least protection a connection has, from none to the strongest.
@@ -78,6 +81,8 @@ pub struct Endpoint {
     pub host: String,
     pub port: u16,
     pub tls_floor: TlsFloor,
+    /// Whose certificates are believed; `None` where no chain is looked at.
+    pub authorities: Option<Authorities>,
 }
 
 /// How a binding came to be.
@@ -100,6 +105,9 @@ pub struct Binding {
     pub host: HostPattern,
     pub port: u16,
     pub tls_floor: TlsFloor,
+    /// `None`: whichever. So it is where no chain was looked at, and in what builds pinned that knew none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorities: Option<Authorities>,
     pub origin: Origin,
     pub since: Timestamp,
 }
@@ -125,7 +133,17 @@ impl Binding {
             differences
                 .push(format!("TLS floor {} instead of at least {}", endpoint.tls_floor, self.tls_floor));
         }
+        if let (Some(bound), Some(given)) = (&self.authorities, &endpoint.authorities)
+            && bound != given
+        {
+            differences.push(format!("authorities {given} instead of {bound}"));
+        }
         differences
+    }
+
+    /// Whether an older build pinned it, without the authorities that are asked for now.
+    fn lacks_authorities(&self, endpoint: &Endpoint) -> bool {
+        self.origin == Origin::Pinned && self.authorities.is_none() && endpoint.authorities.is_some()
     }
 }
 
@@ -171,8 +189,15 @@ impl Bindings {
             Failure::refused(Code::CONFIG_REFUSED, format!("the integration's host: {fault}"))
         })?;
         let bound = self.of(&reference.document());
-        if bound.iter().any(|binding| binding.admits(endpoint)) {
-            return Ok(Ruling::Bound);
+        let mut admitting = bound.iter().filter(|binding| binding.admits(endpoint)).peekable();
+        if admitting.peek().is_some() {
+            let pinned_before = admitting.clone().find(|binding| binding.lacks_authorities(endpoint));
+            return Ok(match pinned_before {
+                Some(pin) if admitting.all(|binding| binding.lacks_authorities(endpoint)) => {
+                    Ruling::Pin(Binding { authorities: endpoint.authorities.clone(), ..pin.clone() })
+                }
+                _ => Ruling::Bound,
+            });
         }
         let nearest = bound.iter().map(|binding| binding.differences(endpoint)).min_by_key(Vec::len);
         match (nearest, mode) {
@@ -181,6 +206,7 @@ impl Bindings {
                 host,
                 port: endpoint.port,
                 tls_floor: endpoint.tls_floor,
+                authorities: endpoint.authorities.clone(),
                 origin: Origin::Pinned,
                 since: now,
             })),
@@ -194,11 +220,15 @@ impl Bindings {
         }
     }
 
-    /// Adds a binding, in place of an equal one of another origin or TLS floor.
+    /// Adds a binding, in place of an equal one of another origin or TLS floor. Other authorities stand
+    /// beside those of before.
     pub fn add(&mut self, document: Document, binding: Binding) {
         let bound = self.0.entry(document).or_default();
         bound.retain(|held| {
-            (&held.kind, &held.host, held.port) != (&binding.kind, &binding.host, binding.port)
+            let same_place =
+                (&held.kind, &held.host, held.port) == (&binding.kind, &binding.host, binding.port);
+            let completed = held.origin == Origin::Pinned && held.authorities.is_none();
+            !(same_place && (held.authorities == binding.authorities || completed))
         });
         bound.push(binding);
         bound.sort();
@@ -222,13 +252,15 @@ impl Bindings {
 
 /// Returns the command that approves sending the reference to the endpoint.
 pub fn approval(reference: &Reference, endpoint: &Endpoint) -> String {
+    let authorities = endpoint.authorities.as_ref();
     format!(
-        "tidegate bindings approve {} --kind {} --host {} --port {} --tls {}",
+        "tidegate bindings approve {} --kind {} --host {} --port {} --tls {}{}",
         quoted(reference.document().as_str()),
         quoted(&endpoint.kind),
         quoted(&endpoint.host),
         endpoint.port,
         endpoint.tls_floor,
+        authorities.map(|given| format!(" --authorities {given}")).unwrap_or_default(),
     )
 }
 
@@ -259,7 +291,12 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_secs(1_000);
 
     fn endpoint(kind: &str, host: &str, port: u16, tls_floor: TlsFloor) -> Endpoint {
-        Endpoint { kind: kind.into(), host: host.into(), port, tls_floor }
+        Endpoint { kind: kind.into(), host: host.into(), port, tls_floor, authorities: None }
+    }
+
+    fn led_to(authorities: Option<Authorities>) -> Endpoint {
+        let named = endpoint("postgresql", "db.example.com", 5432, TlsFloor::VerifiedName);
+        Endpoint { authorities, ..named }
     }
 
     fn binding(host: &str, port: u16, tls_floor: TlsFloor) -> Binding {
@@ -268,6 +305,7 @@ mod tests {
             host: HostPattern::parse(host).unwrap(),
             port,
             tls_floor,
+            authorities: None,
             origin: Origin::Listed,
             since: NOW,
         }
@@ -366,6 +404,52 @@ mod tests {
         bindings.add(reference.document(), binding("db2.example.com", 5432, TlsFloor::Encrypted));
         assert_eq!(bindings.rule(Mode::Strict, &reference, &moved, NOW), Ok(Ruling::Bound));
         assert_eq!(bindings.of(&reference.document()).len(), 2, "the old one stands");
+    }
+
+    #[test]
+    fn other_authorities_are_refused_until_they_are_approved() {
+        let (own, others) = (Authorities::of_digest([1; 32]), Authorities::of_digest([2; 32]));
+        let (mut bindings, reference) = bound(&[]);
+        let rule = |bindings: &Bindings, authorities| {
+            bindings.rule(Mode::FirstUse, &reference, &led_to(authorities), NOW)
+        };
+        let Ok(Ruling::Pin(pin)) = rule(&bindings, Some(own.clone())) else { panic!("not pinned") };
+        assert_eq!(pin.authorities.as_ref(), Some(&own));
+        bindings.add(reference.document(), pin.clone());
+        assert_eq!(rule(&bindings, Some(own.clone())), Ok(Ruling::Bound));
+        for given in [others.clone(), Authorities::System] {
+            let failure = rule(&bindings, Some(given.clone())).unwrap_err();
+            let differs = format!("authorities {given} instead of {own}");
+            let way_out = format!("--tls verified_name --authorities {given}");
+            assert_eq!(failure.code, Code::BINDING_REFUSED);
+            assert!(failure.detail.contains(&differs) && failure.detail.ends_with(&way_out), "{failure}");
+        }
+        let approved = Binding { authorities: Some(others.clone()), origin: Origin::Approved, ..pin };
+        bindings.add(reference.document(), approved);
+        for given in [own, others] {
+            assert_eq!(rule(&bindings, Some(given)), Ok(Ruling::Bound), "the old ones stand beside");
+        }
+        assert!(rule(&bindings, Some(Authorities::System)).is_err());
+    }
+
+    #[test]
+    fn a_pin_of_before_takes_on_the_authorities_at_its_next_use() {
+        let own = Authorities::of_digest([1; 32]);
+        let before =
+            Binding { origin: Origin::Pinned, ..binding("db.example.com", 5432, TlsFloor::VerifiedName) };
+        let (mut bindings, reference) = bound(std::slice::from_ref(&before));
+        let wanted = led_to(Some(own.clone()));
+        let Ok(Ruling::Pin(pin)) = bindings.rule(Mode::Strict, &reference, &wanted, NOW) else {
+            panic!("it stays without")
+        };
+        assert_eq!(pin, Binding { authorities: Some(own), ..before.clone() });
+        bindings.add(reference.document(), pin.clone());
+        assert_eq!(bindings.of(&reference.document()), [pin]);
+        let other = led_to(Some(Authorities::System));
+        assert!(bindings.rule(Mode::FirstUse, &reference, &other, NOW).is_err());
+        // What a person approved for whichever authorities stays so.
+        let (bindings, _) = bound(&[Binding { origin: Origin::Approved, ..before }]);
+        assert_eq!(bindings.rule(Mode::FirstUse, &reference, &other, NOW), Ok(Ruling::Bound));
     }
 
     #[test]

@@ -81,7 +81,7 @@ mod tests {
     }
 
     fn endpoint(host: &str, kind: &str, tls_floor: TlsFloor) -> Endpoint {
-        Endpoint { kind: kind.into(), host: host.into(), port: 5432, tls_floor }
+        Endpoint { kind: kind.into(), host: host.into(), port: 5432, tls_floor, authorities: None }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use driver::settings::Host;
 use driver::{ConfigFault, Settings};
 use model::Span;
 use pg::SslMode;
-use secrets::binding::{Endpoint, TlsFloor};
+use secrets::binding::{Authorities, Endpoint, TlsFloor};
 
 use crate::manifest::{KIND, MANIFEST};
 
@@ -78,6 +78,7 @@ impl Config {
             host: self.host.to_string(),
             port: self.port,
             tls_floor: floor(self.ssl_mode),
+            authorities: authorities(self.ssl_mode, self.ca_certificates.as_deref()),
         }
     }
 
@@ -95,6 +96,12 @@ const fn floor(mode: SslMode) -> TlsFloor {
         SslMode::VerifyCa => TlsFloor::VerifiedChain,
         SslMode::VerifyFull => TlsFloor::VerifiedName,
     }
+}
+
+/// Returns whose certificates a mode believes.
+fn authorities(mode: SslMode, given: Option<&str>) -> Option<Authorities> {
+    let believed = given.map_or(Authorities::System, |pem| Authorities::Given(pg::digest_of(pem)));
+    mode.verifies().then_some(believed)
 }
 
 #[cfg(test)]
@@ -119,7 +126,8 @@ mod tests {
                 kind: "postgres".into(),
                 host: "db.example.com".into(),
                 port: 5432,
-                tls_floor: TlsFloor::None
+                tls_floor: TlsFloor::None,
+                authorities: None,
             }
         );
     }

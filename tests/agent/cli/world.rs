@@ -1,5 +1,6 @@
 //! A whole small world: a private PostgreSQL, a control plane of the tests' own, an agent between them.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use model::Secret;
@@ -28,6 +29,14 @@ pub(crate) struct World {
 impl World {
     /// Starts everything; returns when the agent has found the target good. `settings` are the agent's, as for `--set`.
     pub(crate) fn start(settings: &[&str]) -> Self {
+        let world = Self::without_integration(settings);
+        world.plane.order([world.integration()]);
+        world.wait_good(7);
+        world
+    }
+
+    /// Starts everything; the agent knows of no target yet.
+    pub(crate) fn without_integration(settings: &[&str]) -> Self {
         let server = Postgres::launch(&Options::for_tests()).unwrap();
         server
             .psql("postgres", "create table public.orders (id int); create table public.stock (id int)")
@@ -46,14 +55,26 @@ impl World {
         all.extend(settings.iter().map(|one| (*one).to_owned()));
         let mut world = Self { agent: None, plane, bench, server, settings: all };
         world.begin();
-        world.plane.order([world.integration()]);
-        world.plane.until("the target is good", || {
-            let good = |report: &v1::report::Report| {
-                matches!(report, v1::report::Report::IntegrationHealth(told) if told.state() == v1::HealthState::Good)
-            };
-            world.plane.told().iter().any(good).then_some(())
-        });
         world
+    }
+
+    /// Waits until a look at the target by that revision found it good.
+    pub(crate) fn wait_good(&self, revision: u64) {
+        self.wait_health(revision, v1::HealthState::Good);
+    }
+
+    /// Waits until a look at the target by that revision came out so.
+    pub(crate) fn wait_health(&self, revision: u64, state: v1::HealthState) -> v1::IntegrationHealth {
+        self.plane.until(&format!("revision {revision} is {state:?}"), || {
+            self.plane.told().into_iter().find_map(|report| match report {
+                v1::report::Report::IntegrationHealth(told)
+                    if told.revision == revision && told.state() == state =>
+                {
+                    Some(told)
+                }
+                _ => None,
+            })
+        })
     }
 
     /// Starts the agent.
@@ -83,6 +104,15 @@ impl World {
     }
 
     pub(crate) fn integration(&self) -> Order {
+        self.led(7, &[])
+    }
+
+    /// The integration in another revision, with some settings changed; empty ones are left out.
+    pub(crate) fn led(&self, revision: u64, changed: &[(&str, &str)]) -> Order {
+        Order::PutIntegration(self.put_integration(revision, changed))
+    }
+
+    pub(crate) fn put_integration(&self, revision: u64, changed: &[(&str, &str)]) -> v1::PutIntegration {
         let settings = [
             ("hostname", self.server.host()),
             ("port", self.server.port().to_string()),
@@ -90,14 +120,18 @@ impl World {
             ("sslmode", "verify-full".into()),
             ("ca_certificates", std::fs::read_to_string(self.server.ca_file()).unwrap()),
         ];
-        Order::PutIntegration(v1::PutIntegration {
+        let mut settings: BTreeMap<String, String> =
+            settings.map(|(key, value)| (key.to_owned(), value)).into();
+        settings.extend(changed.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        settings.retain(|_, value| !value.is_empty());
+        v1::PutIntegration {
             integration_id: INTEGRATION.into(),
-            revision: 7,
+            revision,
             kind: "postgres".into(),
-            settings: settings.map(|(key, value)| (key.to_owned(), value)).into(),
+            settings,
             secret_reference: "file://admin.json".into(),
             policy: None,
-        })
+        }
     }
 
     /// Orders an access of so long for a grantee.

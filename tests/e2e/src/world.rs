@@ -227,6 +227,11 @@ impl World {
 
     /// Applies the integration, with this cleanup period in days.
     pub async fn apply(&self, cleanup_days: Option<u32>) -> anyhow::Result<()> {
+        self.apply_at(self.target.port(), cleanup_days).await
+    }
+
+    /// Applies the integration, leading to another port than the target's.
+    pub async fn apply_at(&self, port: u16, cleanup_days: Option<u32>) -> anyhow::Result<()> {
         let ca = std::fs::read_to_string(self.target.ca_file()).context("read the target's authority")?;
         let document = serde_json::json!({
             "id": INTEGRATION,
@@ -235,7 +240,7 @@ impl World {
             "title": "The shop",
             "settings": {
                 "hostname": "localhost",
-                "port": self.target.port().to_string(),
+                "port": port.to_string(),
                 "dbname": "postgres",
                 "sslmode": "verify-full",
                 "ca_certificates": ca,

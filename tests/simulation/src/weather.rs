@@ -139,7 +139,7 @@ impl World {
             Some(Fault::AnyAnswer) => self.tickets.get(&account).copied().unwrap_or(ticket),
             _ => ticket,
         };
-        self.input(Input::Answered { account, ticket, answer })
+        self.input(Input::Answered { account, ticket, answer, by: None })
     }
 
     fn go_on(&mut self, id: u64, next: Next) -> Told {
@@ -164,7 +164,7 @@ impl World {
                 }
                 let (account, ticket) = (call.action.account, call.action.ticket);
                 self.answers.insert((account, call.action.act.word()), (ticket, answer.clone()));
-                self.input(Input::Answered { account, ticket, answer: answer.clone() })?;
+                self.input(Input::Answered { account, ticket, answer: answer.clone(), by: None })?;
                 if self.rng.chance(50) {
                     self.deliver(account, ticket, answer.clone())?;
                 }

@@ -272,7 +272,7 @@ impl World {
             }
             Event::Minted { life, account, ticket, answer } => {
                 if self.agent.as_ref().is_some_and(|agent| agent.life == life) {
-                    self.input(Input::Answered { account, ticket, answer })
+                    self.input(Input::Answered { account, ticket, answer, by: None })
                 } else {
                     Ok(())
                 }

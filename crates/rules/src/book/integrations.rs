@@ -18,6 +18,23 @@ impl IntegrationRecord {
     fn resumed_on_what_answers(&mut self, paused: bool) {
         if !paused && let Some(other) = self.replaced.take() {
             self.target = Some(other);
+            self.former = None;
+        }
+    }
+
+    /// Takes another configuration, and remembers the one that is known to lead to the target.
+    fn reconfigure(&mut self, integration: Integration) {
+        let before = std::mem::replace(&mut self.integration, integration);
+        // One that was never proven to lead there is not worth remembering.
+        let proven = self.former.take().or_else(|| self.target.is_some().then_some(before));
+        self.former = proven.filter(|proven| !proven.leads_where(&self.integration));
+    }
+
+    /// Whether somebody else than the known target answers; without a word on who did, as was found last.
+    fn is_another(&self, by: Option<&TargetIdentity>) -> bool {
+        match by {
+            Some(by) => self.target.as_ref().is_some_and(|known| known != by),
+            None => self.replaced.is_some(),
         }
     }
 }
@@ -39,6 +56,13 @@ impl Book {
             }
             Some(known) => (*known != identity).then(|| (known.clone(), identity)),
         };
+        if replaced.is_none()
+            && found.former.is_some()
+            && let Some(record) = self.edit_integration(integration)
+        {
+            record.former = None;
+        }
+        let Some(found) = self.integrations.get(integration) else { return };
         if found.replaced.as_ref() == replaced.as_ref().map(|(_, other)| other) {
             return;
         }
@@ -66,6 +90,7 @@ impl Book {
         integration: &IntegrationId,
         act: &Act,
         answer: Answer,
+        by: Option<&TargetIdentity>,
     ) -> Answer {
         let elsewhere = || {
             let why = "not found as it is remembered, and the target was not surveyed yet: looking again";
@@ -90,7 +115,7 @@ impl Book {
             }
             _ => {}
         }
-        let replaced = self.integrations.get(integration).is_some_and(|found| found.replaced.is_some());
+        let replaced = self.integrations.get(integration).is_some_and(|found| found.is_another(by));
         if !replaced || act.is_local() || matches!(answer, Answer::Failed(_)) {
             return answer;
         }
@@ -117,7 +142,7 @@ impl Book {
                 return Ok(());
             }
             Some(record) => {
-                record.integration = integration;
+                record.reconfigure(integration);
                 (record.retired, record.cleared) = (false, false);
             }
             None => {
@@ -127,6 +152,7 @@ impl Book {
                     paused_here: false,
                     target: None,
                     replaced: None,
+                    former: None,
                     surveyed: false,
                     chain: ChainHead::default(),
                     retired: false,

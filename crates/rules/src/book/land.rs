@@ -1,6 +1,6 @@
 //! From answers to records: what was answered is taken, and what failed is put off.
 
-use model::{AccountId, Timestamp};
+use model::{AccountId, TargetIdentity, Timestamp};
 
 use super::Book;
 use super::lanes::Tries;
@@ -14,7 +14,14 @@ use crate::retry;
 const SLOWLY: model::Span = model::Span::from_mins(15);
 
 impl Book {
-    pub(super) fn take_answer(&mut self, id: AccountId, ticket: Ticket, answer: Answer, now: Timestamp) {
+    pub(super) fn take_answer(
+        &mut self,
+        id: AccountId,
+        ticket: Ticket,
+        answer: Answer,
+        by: Option<&TargetIdentity>,
+        now: Timestamp,
+    ) {
         let Some(flight) = self.lanes.landed(id, ticket) else { return };
         let integration = flight.integration.clone();
         let reached = reached(&answer);
@@ -26,7 +33,7 @@ impl Book {
         // A deadline that was crossed while the call was under way is crossed before its answer is taken.
         self.settle(id, now);
         let policy = self.policy_of(&integration);
-        let answer = self.as_far_as_it_proves(&integration, &flight.act, answer);
+        let answer = self.as_far_as_it_proves(&integration, &flight.act, answer, by);
         let mut effects = Effects::default();
         let minted = matches!((&flight.act, &answer), (Act::Mint { .. }, Answer::Minted { .. }));
         let unrecorded = self.lanes.unrecorded.contains(&id);

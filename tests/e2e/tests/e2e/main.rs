@@ -1,5 +1,6 @@
 //! The real programs together, from the request to the receipt.
 
+mod bindings;
 mod drift;
 mod lost_journal;
 mod outage;

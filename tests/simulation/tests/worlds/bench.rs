@@ -255,8 +255,26 @@ impl Bench {
         }
     }
 
+    /// Sends the integration somewhere.
+    pub(crate) fn lead(&mut self, revision: u64, host: &str) -> Vec<Action> {
+        let found = self.book.integration(&target()).unwrap().integration.clone();
+        let settings = BTreeMap::from([("hostname".into(), host.into())]);
+        self.order(Order::PutIntegration(Integration { revision: Revision(revision), settings, ..found }))
+    }
+
+    /// Who answers where the integration leads.
+    pub(crate) fn identified(&mut self, name: &str) -> Vec<Action> {
+        self.input(Input::Identified { integration: target(), identity: TargetIdentity(name.into()) })
+    }
+
+    /// Answers as a target of that name.
+    pub(crate) fn answer_by(&mut self, action: &Action, answer: Answer, by: &str) -> Vec<Action> {
+        let by = Some(TargetIdentity(by.into()));
+        self.input(Input::Answered { account: action.account, ticket: action.ticket, answer, by })
+    }
+
     pub(crate) fn answer(&mut self, action: &Action, answer: Answer) -> Vec<Action> {
-        self.input(Input::Answered { account: action.account, ticket: action.ticket, answer })
+        self.input(Input::Answered { account: action.account, ticket: action.ticket, answer, by: None })
     }
 
     /// Does an action as a good target would, and whatever comes of it, until nothing is left to do.

@@ -78,7 +78,11 @@ fn late_other_and_repeated_answers_change_nothing() {
     let before = bench.book.account(account("ann")).unwrap().clone();
     assert!(bench.answer(&mint[0], done(&mint[0].act)).is_empty(), "repeated");
     let answer = done(&open[0].act);
-    assert!(bench.input(Input::Answered { account: account("ann"), ticket: NEVER_GIVEN, answer }).is_empty());
+    assert!(
+        bench
+            .input(Input::Answered { account: account("ann"), ticket: NEVER_GIVEN, answer, by: None })
+            .is_empty()
+    );
     assert_eq!(*bench.book.account(account("ann")).unwrap(), before);
     bench.well(open);
     assert_eq!(bench.state("a"), "active");

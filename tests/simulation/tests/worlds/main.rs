@@ -9,6 +9,7 @@ mod beside;
 mod book;
 mod lanes;
 mod lives;
+mod moved;
 mod spoilt;
 
 use simulation::{Fault, run, story};
