@@ -78,13 +78,18 @@ impl TargetSecret {
     /// # Errors
     /// [`Code::SECRET_MALFORMED`](model::Code), naming the key that is missing.
     pub fn value(&self, key: &str) -> Result<&Secret, Failure> {
-        self.values.get(key).ok_or_else(|| {
-            Failure::refused(
-                model::Code::SECRET_MALFORMED,
-                format!("the secret has no `{key}`: add it in the secret store"),
-            )
-            .with_retry(model::Retry::AfterNewSecret)
-        })
+        self.optional(key)
+            .ok_or_else(|| Self::malformed(&format!("the secret has no `{key}`: add it in the secret store")))
+    }
+
+    /// Returns one key of the secret, if it has it.
+    pub fn optional(&self, key: &str) -> Option<&Secret> {
+        self.values.get(key)
+    }
+
+    /// Refuses a secret that is not as this kind of target needs it.
+    pub fn malformed(detail: &str) -> Failure {
+        Failure::refused(model::Code::SECRET_MALFORMED, detail).with_retry(model::Retry::AfterNewSecret)
     }
 }
 

@@ -111,6 +111,9 @@ pub(crate) fn dialling(fault: DialFault) -> String {
              `journal.sslmode` verify-full, or SCRAM on the server"
                 .into()
         }
+        DialFault::Alert => "its server ended TLS with an alert: it may ask for a client certificate, which a journal does \
+                             not show"
+            .into(),
         DialFault::Cut(cut) => format!("{cut}: look at host and port"),
         DialFault::Answer(error) => said(&Met::Said(error)),
     }
@@ -124,6 +127,8 @@ pub(crate) fn no_tls(fault: TlsFault) -> String {
             "there is no root certificate on this system: install ca-certificates, or give `journal.ca_file`"
                 .into()
         }
+        // No certificate of ours is shown there.
+        TlsFault::OwnChain | TlsFault::OwnKey | TlsFault::OwnPair => fault.to_string(),
         TlsFault::NoVersion => "this build has no TLS version to offer".into(),
     }
 }

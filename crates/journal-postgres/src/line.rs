@@ -45,7 +45,8 @@ impl Line {
         let millis = |span: Duration| format!("{}ms", span.as_millis());
         let login = Login {
             user: user.expose().to_owned(),
-            password,
+            password: Some(password),
+            certificate: None,
             application_name: format!("tidegate/{purpose}/{}", options.instance),
             options: vec![
                 ("search_path", options.schema.clone()),

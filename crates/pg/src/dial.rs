@@ -16,8 +16,8 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::{MakeTlsConnect, NoTls, TlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::tls::{self, SslMode, TlsFault};
-use crate::wire::{self, Cut, Fuse, Guarded, HandshakeDone, Tls};
+use crate::tls::{self, OwnCertificate, SslMode, TlsFault};
+use crate::wire::{self, Cut, Fuse, Gives, Guarded, HandshakeDone, Tls};
 
 /// What serves a connection until its client is dropped.
 pub type Service = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -37,7 +37,10 @@ pub struct Place {
 /// As whom, and with which settings of the session.
 pub struct Login {
     pub user: String,
-    pub password: Secret,
+    /// `None` where the server knows the user otherwise.
+    pub password: Option<Secret>,
+    /// Shown where the server asks for one.
+    pub certificate: Option<OwnCertificate>,
     pub application_name: String,
     /// Settings of every session, before a role's or a database's own can interfere; values are escaped as
     /// `libpq` wants them.
@@ -77,6 +80,9 @@ pub enum DialFault {
     /// Its certificate was not accepted, or no TLS version is common.
     #[error("the TLS handshake failed")]
     Handshake,
+    /// The server refused what we showed in the handshake: it says so only after that.
+    #[error("the server ended TLS with an alert")]
+    Alert,
     #[error("{0}")]
     Cut(Cut),
     /// What the server, or the client library, said.
@@ -106,7 +112,11 @@ impl Dialer {
         let tls = if place.mode == SslMode::Disable {
             None
         } else {
-            Some(MakeRustlsConnect::new(tls::client(place.mode, place.authorities.as_deref())?))
+            Some(MakeRustlsConnect::new(tls::client(
+                place.mode,
+                place.authorities.as_deref(),
+                login.certificate.as_ref(),
+            )?))
         };
         Ok(Self { place, tls, login })
     }
@@ -162,7 +172,7 @@ impl Dialer {
     }
 
     async fn plain(&self, stream: TcpStream, database: &str) -> Result<Connected, DialFault> {
-        let (guarded, cut) = Guarded::new(stream, false);
+        let (guarded, cut) = Guarded::new(stream, self.gives(false));
         let fuse = guarded.fuse();
         let mut login = self.login(database);
         login.ssl_mode(ClientSslMode::Disable);
@@ -188,12 +198,21 @@ impl Dialer {
             tracing::debug!(%error, "TLS handshake failed");
             DialFault::Handshake
         })?;
-        let (guarded, cut) = Guarded::new(stream, self.place.mode.verifies());
+        let (guarded, cut) = Guarded::new(stream, self.gives(self.place.mode.verifies()));
         let fuse = guarded.fuse();
         let mut login = self.login(database);
         // The handshake is over: the client library is to go straight to the login.
         login.ssl_mode(ClientSslMode::Require).ssl_negotiation(SslNegotiation::Direct);
         finish(login.connect_raw(guarded, HandshakeDone).await, &cut, fuse, true)
+    }
+
+    /// What the server may ask for.
+    const fn gives(&self, verified: bool) -> Gives {
+        match (&self.login.password, verified) {
+            (None, _) => Gives::Nothing,
+            (Some(_), false) => Gives::Proof,
+            (Some(_), true) => Gives::Password,
+        }
     }
 
     fn login(&self, database: &str) -> tokio_postgres::Config {
@@ -202,10 +221,12 @@ impl Dialer {
         let mut login = tokio_postgres::Config::new();
         login
             .user(&self.login.user)
-            .password(self.login.password.expose())
             .dbname(database)
             .application_name(&self.login.application_name)
             .options(options.join(" "));
+        if let Some(password) = &self.login.password {
+            login.password(password.expose());
+        }
         login
     }
 }
@@ -231,8 +252,16 @@ where
             });
             Ok(Connected { client, service, encrypted, fuse })
         }
+        (Err(error), None) if is_alert(&error) => Err(DialFault::Alert),
         (Err(error), None) => Err(DialFault::Answer(error)),
     }
+}
+
+fn is_alert(error: &tokio_postgres::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    let inner =
+        cause.and_then(std::io::Error::get_ref).and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(inner, Some(rustls::Error::AlertReceived(_)))
 }
 
 fn unreachable(error: &std::io::Error) -> DialFault {

@@ -11,5 +11,5 @@ mod tls;
 mod wire;
 
 pub use dial::{Connected, DialFault, Dialer, Login, Place, Service};
-pub use tls::{SslMode, TlsFault, certificates, digest_of};
+pub use tls::{OwnCertificate, SslMode, TlsFault, certificates, digest_of};
 pub use wire::{Cut, Fuse};

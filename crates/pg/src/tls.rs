@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ::aws_lc_rs::digest;
+use model::Secret;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 /// How a connection is protected.
@@ -64,13 +65,25 @@ pub enum TlsFault {
     NoRoots,
     #[error("this build has no TLS version to offer")]
     NoVersion,
+    #[error("our own certificate cannot be read")]
+    OwnChain,
+    /// It is no key in PEM form, or an encrypted one.
+    #[error("the key of our own certificate cannot be read")]
+    OwnKey,
+    #[error("the key is not the one of our own certificate")]
+    OwnPair,
 }
 
 /// Makes the client's side of the handshake for a mode.
 ///
 /// # Errors
-/// When certificates cannot be read, or verification is asked for and there is no root to verify by.
-pub(crate) fn client(mode: SslMode, authorities: Option<&str>) -> Result<ClientConfig, TlsFault> {
+/// When certificates cannot be read, verification is asked for and there is no root to verify by, or our own
+/// certificate cannot be shown.
+pub(crate) fn client(
+    mode: SslMode,
+    authorities: Option<&str>,
+    own: Option<&OwnCertificate>,
+) -> Result<ClientConfig, TlsFault> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match mode {
         SslMode::VerifyCa => Arc::new(ChainOnly(chain_and_name(authorities, &provider)?)),
@@ -82,7 +95,28 @@ pub(crate) fn client(mode: SslMode, authorities: Option<&str>) -> Result<ClientC
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|_| TlsFault::NoVersion)?;
-    Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+    let Some(own) = own else { return Ok(builder.with_no_client_auth()) };
+    let (chain, key) = own.read()?;
+    builder.with_client_auth_cert(chain, key).map_err(|_| TlsFault::OwnPair)
+}
+
+/// The certificate by which the server is to know us, with those that lead to its authority, and its key; both PEM.
+#[derive(Debug)]
+pub struct OwnCertificate {
+    pub chain: Secret,
+    pub key: Secret,
+}
+
+impl OwnCertificate {
+    fn read(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsFault> {
+        let chain: Result<Vec<_>, _> =
+            CertificateDer::pem_slice_iter(self.chain.expose().as_bytes()).collect();
+        let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or(TlsFault::OwnChain)?;
+        let key =
+            PrivateKeyDer::from_pem_slice(self.key.expose().as_bytes()).map_err(|_| TlsFault::OwnKey)?;
+        Ok((chain, key))
+    }
 }
 
 fn chain_and_name(
@@ -236,7 +270,7 @@ mod tests {
     #[test]
     fn a_ca_that_cannot_be_read_is_refused() {
         for pem in ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "no pem"] {
-            let refused = client(SslMode::VerifyFull, Some(pem)).map(drop);
+            let refused = client(SslMode::VerifyFull, Some(pem), None).map(drop);
             assert_eq!(refused, Err(TlsFault::Unreadable), "{pem}");
         }
     }

@@ -3,7 +3,8 @@
 //! The client library answers whatever way of login the server asks for, also clear text and MD5. The guard
 //! reads the server's messages first and cuts the stream at one that asks for too much:
 //! - a password in clear text or as MD5 goes only to a server whose certificate was verified;
-//! - a SCRAM exchange that would keep a core busy for long is not begun.
+//! - a SCRAM exchange that would keep a core busy for long is not begun;
+//! - a login that does not come to an end is not remembered for ever.
 //!
 //! After the login it gets out of the way. What is left of it is a [`Fuse`].
 
@@ -24,21 +25,37 @@ pub(crate) type Tls = <MakeRustlsConnect as MakeTlsConnect<TcpStream>>::Stream;
 const MOST_ROUNDS: u32 = 1_000_000;
 /// Longest message before the login is over.
 const LONGEST_MESSAGE: usize = 64 * 1024;
+/// All messages of a login together: the client library keeps those that it does not wait for.
+const LONGEST_LOGIN: usize = 1024 * 1024;
 /// `SSLRequest`: length 8, then 1234 and 5679 as two halves of a protocol number.
 const TLS_PLEASE: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
 const HEADER: usize = 5;
 const AUTHENTICATION: u8 = b'R';
-const LOGGED_IN: u32 = 0;
+const READY: u8 = b'Z';
 const CLEAR_TEXT: u32 = 3;
 const MD5: u32 = 5;
+const SASL: u32 = 10;
 const SASL_CONTINUE: u32 = 11;
+
+/// What a server may have that asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gives {
+    /// There is no password: the server has to know us otherwise.
+    Nothing,
+    /// A proof that we know the password, which is worth nothing elsewhere.
+    Proof,
+    /// The password itself: the server's certificate was verified.
+    Password,
+}
 
 /// Why the guard cut a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Cut {
     #[error("the server asks for the password in clear text or as MD5, and its certificate was not verified")]
     PasswordUnverified,
+    #[error("the server asks for a password, and there is none")]
+    NoPassword,
     #[error("the server asks for more than a million SCRAM rounds")]
     TooManyRounds,
     #[error("what answers on this port does not speak PostgreSQL's protocol")]
@@ -81,21 +98,29 @@ pub(crate) struct Guarded<S> {
 
 /// What is known of a login so far.
 struct Watch {
-    password_allowed: bool,
+    gives: Gives,
     /// Arrived, not yet looked at.
     held: Vec<u8>,
     /// Looked at, not yet read by the client.
     passed: Vec<u8>,
+    /// How much was looked at.
+    looked_at: usize,
     logged_in: bool,
     cut: Arc<OnceLock<Cut>>,
 }
 
 impl<S> Guarded<S> {
     /// Guards a stream; the second value tells afterwards whether, and why, the guard cut it.
-    pub(crate) fn new(stream: S, password_allowed: bool) -> (Self, Arc<OnceLock<Cut>>) {
+    pub(crate) fn new(stream: S, gives: Gives) -> (Self, Arc<OnceLock<Cut>>) {
         let cut = Arc::new(OnceLock::new());
-        let watch =
-            Watch { password_allowed, held: vec![], passed: vec![], logged_in: false, cut: Arc::clone(&cut) };
+        let watch = Watch {
+            gives,
+            held: vec![],
+            passed: vec![],
+            looked_at: 0,
+            logged_in: false,
+            cut: Arc::clone(&cut),
+        };
         (Self { stream, watch: Some(watch), fuse: Fuse::default(), burns: None }, cut)
     }
 
@@ -110,20 +135,26 @@ impl Watch {
     fn look(&mut self) -> Result<(), Cut> {
         while !self.logged_in {
             let Some((tag, length)) = header(&self.held) else { break };
-            if !(4..=LONGEST_MESSAGE).contains(&length) {
+            if !(4..=LONGEST_MESSAGE).contains(&length) || self.looked_at > LONGEST_LOGIN {
                 return Err(Cut::NotTheProtocol);
             }
             let Some(body) = self.held.get(HEADER..length + 1) else { break };
             if tag == AUTHENTICATION {
                 match authentication(body)? {
-                    (LOGGED_IN, _) => self.logged_in = true,
-                    (CLEAR_TEXT | MD5, _) if !self.password_allowed => return Err(Cut::PasswordUnverified),
+                    (CLEAR_TEXT | MD5 | SASL, _) if self.gives == Gives::Nothing => {
+                        return Err(Cut::NoPassword);
+                    }
+                    (CLEAR_TEXT | MD5, _) if self.gives != Gives::Password => {
+                        return Err(Cut::PasswordUnverified);
+                    }
                     (SASL_CONTINUE, challenge) if rounds(challenge) > MOST_ROUNDS => {
                         return Err(Cut::TooManyRounds);
                     }
                     _ => {}
                 }
             }
+            self.logged_in = tag == READY;
+            self.looked_at += length;
             self.passed.extend(self.held.drain(..length + 1));
         }
         if self.logged_in {
@@ -249,9 +280,9 @@ mod tests {
     }
 
     /// Sends bytes one by one, reads all that comes through.
-    async fn through(bytes: &[u8], password_allowed: bool) -> (Vec<u8>, Option<Cut>) {
+    async fn through(bytes: &[u8], gives: Gives) -> (Vec<u8>, Option<Cut>) {
         let (mut far, near) = tokio::io::duplex(1);
-        let (mut guarded, cut) = Guarded::new(near, password_allowed);
+        let (mut guarded, cut) = Guarded::new(near, gives);
         let mut read = vec![];
         let send = async {
             // A cut stream refuses the rest.
@@ -272,33 +303,56 @@ mod tests {
     #[tokio::test]
     async fn a_login_that_asks_for_too_much_is_cut_before_the_client_sees_it() {
         let notice = message(b'N', b"hello\0");
-        let done = [asks(LOGGED_IN, b""), message(b'Z', b"I")].concat();
+        let done = [asks(0, b""), message(READY, b"I")].concat();
         let table = [
-            ("trust", done.clone(), false, None),
+            ("trust", done.clone(), Gives::Proof, None),
             (
                 "SCRAM",
                 [asks(10, b"SCRAM-SHA-256\0\0"), asks(11, b"r=x,s=eA==,i=4096"), done.clone()].concat(),
-                false,
+                Gives::Proof,
                 None,
             ),
             (
                 "too many rounds",
                 [asks(11, b"r=x,s=eA==,i=4294967295"), done.clone()].concat(),
-                true,
+                Gives::Password,
                 Some(Cut::TooManyRounds),
             ),
             (
                 "rounds beyond counting",
                 asks(11, b"r=x,s=eA==,i=99999999999999"),
-                true,
+                Gives::Password,
                 Some(Cut::TooManyRounds),
             ),
-            ("clear text, verified", [asks(CLEAR_TEXT, b""), done.clone()].concat(), true, None),
-            ("clear text, unverified", asks(CLEAR_TEXT, b""), false, Some(Cut::PasswordUnverified)),
-            ("MD5, unverified", asks(MD5, b"salt"), false, Some(Cut::PasswordUnverified)),
-            ("after a notice", [notice, asks(MD5, b"salt")].concat(), false, Some(Cut::PasswordUnverified)),
-            ("no protocol", b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), false, Some(Cut::NotTheProtocol)),
-            ("data like a request after the login", [done, asks(CLEAR_TEXT, b"")].concat(), false, None),
+            ("clear text, verified", [asks(CLEAR_TEXT, b""), done.clone()].concat(), Gives::Password, None),
+            ("clear text, unverified", asks(CLEAR_TEXT, b""), Gives::Proof, Some(Cut::PasswordUnverified)),
+            ("MD5, unverified", asks(MD5, b"salt"), Gives::Proof, Some(Cut::PasswordUnverified)),
+            (
+                "after a notice",
+                [notice, asks(MD5, b"salt")].concat(),
+                Gives::Proof,
+                Some(Cut::PasswordUnverified),
+            ),
+            (
+                "no protocol",
+                b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
+                Gives::Proof,
+                Some(Cut::NotTheProtocol),
+            ),
+            (
+                "SCRAM without a password",
+                asks(SASL, b"SCRAM-SHA-256\0\0"),
+                Gives::Nothing,
+                Some(Cut::NoPassword),
+            ),
+            ("MD5 without a password", asks(MD5, b"salt"), Gives::Nothing, Some(Cut::NoPassword)),
+            ("known by the certificate", done.clone(), Gives::Nothing, None),
+            (
+                "data like a request after the login",
+                [done, asks(CLEAR_TEXT, b"")].concat(),
+                Gives::Proof,
+                None,
+            ),
         ];
         for (name, bytes, allowed, expected) in table {
             let (read, cut) = through(&bytes, allowed).await;

@@ -5,8 +5,9 @@
 
 use std::io::ErrorKind;
 
+use driver::TargetSecret;
 use model::{Code, Failure, Retry, Secret, TargetIdentity};
-use pg::{Connected, Cut, DialFault, Dialer, Login, Place, TlsFault};
+use pg::{Connected, Cut, DialFault, Dialer, Login, OwnCertificate, Place, SslMode, TlsFault};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
@@ -72,7 +73,8 @@ impl Connector {
     pub(crate) fn new(
         config: Config,
         username: &Secret,
-        password: &Secret,
+        password: Option<&Secret>,
+        certificate: Option<OwnCertificate>,
         application_name: String,
     ) -> Result<Self, Failure> {
         let place = Place {
@@ -84,7 +86,8 @@ impl Connector {
         };
         let login = Login {
             user: username.expose().to_owned(),
-            password: password.duplicate(),
+            password: password.map(Secret::duplicate),
+            certificate,
             application_name,
             options: OPTIONS.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
         };
@@ -104,6 +107,25 @@ impl Connector {
     }
 }
 
+/// Takes the client certificate from a secret that has one.
+///
+/// # Errors
+/// [`Code::SECRET_MALFORMED`] when half of it is missing, [`Code::CONFIG_REFUSED`] when it would never be shown.
+pub(crate) fn own_certificate(
+    secret: &TargetSecret,
+    mode: SslMode,
+) -> Result<Option<OwnCertificate>, Failure> {
+    if secret.optional("client_certificate").or(secret.optional("client_key")).is_none() {
+        return Ok(None);
+    }
+    if mode == SslMode::Disable {
+        let detail = "the secret has a client certificate and `sslmode` is disable: set another `sslmode`, or take it out";
+        return Err(Failure::refused(Code::CONFIG_REFUSED, detail).with_retry(Retry::NeedsHuman));
+    }
+    let (chain, key) = (secret.value("client_certificate")?, secret.value("client_key")?);
+    Ok(Some(OwnCertificate { chain: chain.duplicate(), key: key.duplicate() }))
+}
+
 /// What a connection that did not come about means here.
 fn sorted(fault: &DialFault) -> Fault {
     match fault {
@@ -117,6 +139,11 @@ fn sorted(fault: &DialFault) -> Fault {
              `ca_certificates`, the host's name in the certificate, and its dates",
         )
         .into(),
+        DialFault::Alert => refused(
+            "the server ended TLS with an alert: look at the client certificate in the secret, at whom the server \
+             believes for it, and at its dates",
+        )
+        .into(),
         DialFault::Cut(cut) => cut_short(*cut).into(),
         DialFault::Answer(error) => Fault::of(error, Stage::Harmless),
     }
@@ -128,6 +155,12 @@ fn cut_short(cut: Cut) -> Failure {
             "the server asks for the admin's password in clear text or as MD5, and its certificate was not \
              verified: use `sslmode` verify-full, or SCRAM on the server",
         ),
+        Cut::NoPassword => Failure::refused(
+            Code::LOGIN_REFUSED,
+            "the server asks for a password and the secret has none: add `password`, or have the server log the \
+             role in by its certificate",
+        )
+        .with_retry(Retry::AfterNewSecret),
         Cut::TooManyRounds => Failure::refused(
             Code::TARGET_FAULT,
             "the server asks for more than a million SCRAM rounds: set the admin's password anew there",
@@ -149,6 +182,15 @@ fn no_tls(fault: TlsFault) -> Failure {
         TlsFault::NoRoots => Failure::refused(
             Code::TLS_REFUSED,
             "there is no root certificate on this system: install ca-certificates, or give `ca_certificates`",
+        ),
+        TlsFault::OwnChain => TargetSecret::malformed(
+            "`client_certificate` has no readable certificate: put the PEM into the secret store whole",
+        ),
+        TlsFault::OwnKey => TargetSecret::malformed(
+            "`client_key` has no readable private key: put it into the secret store in PEM form, not encrypted",
+        ),
+        TlsFault::OwnPair => TargetSecret::malformed(
+            "`client_key` is not the key of `client_certificate`: put the right pair into the secret store",
         ),
         TlsFault::NoVersion => Failure::refused(Code::TLS_REFUSED, "this build has no TLS version to offer"),
     }

@@ -75,8 +75,10 @@ fn lost(stage: Stage, code: Code, detail: &str) -> Failure {
     }
 }
 
+/// Whether the connection broke. A message that cannot be read is told in the same way, as bad input.
 fn is_io(error: &tokio_postgres::Error) -> bool {
-    std::error::Error::source(error).is_some_and(|cause| cause.is::<std::io::Error>())
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|cause| cause.kind() != std::io::ErrorKind::InvalidInput)
 }
 
 /// Returns true for answers after which the server closes the session.

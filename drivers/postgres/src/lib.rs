@@ -49,7 +49,7 @@ use model::{Failure, Secret, Verifier};
 use secrets::binding::Endpoint;
 use tokio_postgres::error::SqlState;
 
-use crate::connect::Connector;
+use crate::connect::{Connector, own_certificate};
 use crate::look::RoleBook;
 use crate::manifest::MANIFEST;
 use crate::session::{Pool, Purpose};
@@ -92,10 +92,16 @@ impl Connect for Checked {
         secret: &TargetSecret,
         context: TargetContext,
     ) -> Result<Box<dyn Target>, Failure> {
-        let (username, password) = (secret.value("username")?, secret.value("password")?);
+        let username = secret.value("username")?;
+        let certificate = own_certificate(secret, self.0.ssl_mode)?;
+        // A server may know us by the certificate alone.
+        let password = match certificate {
+            None => Some(secret.value("password")?),
+            Some(_) => secret.optional("password"),
+        };
         let Caller { instance, epoch, licence } = &context.caller;
         let application_name = naming::session_name(&context.connector, *instance, *epoch);
-        let connector = Connector::new(self.0.clone(), username, password, application_name)?;
+        let connector = Connector::new(self.0.clone(), username, password, certificate, application_name)?;
         let pool = Pool::new(connector, Arc::clone(licence));
         let mut home = self.0.database.clone();
         let mut guessed = false;

@@ -5,6 +5,8 @@
 mod admin;
 #[path = "contract/attacks.rs"]
 mod attacks;
+#[path = "contract/certificates.rs"]
+mod certificates;
 #[path = "contract/checks.rs"]
 mod checks;
 #[path = "contract/failover.rs"]
@@ -13,6 +15,8 @@ mod failover;
 mod grantee;
 #[path = "contract/grantors.rs"]
 mod grantors;
+#[path = "contract/hostile.rs"]
+mod hostile;
 #[path = "contract/inventory.rs"]
 mod inventory;
 #[path = "contract/least.rs"]
@@ -179,4 +183,14 @@ plays_thousands! {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_tls_mode_keeps_its_word() {
     lines::all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_certificate_is_shown_for_tls_as_the_server_asks() {
+    certificates::all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hostile_server_gets_no_secret_with_tls_or_without() {
+    hostile::all().await;
 }
