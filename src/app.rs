@@ -236,6 +236,7 @@ pub async fn run(
         messages: messages.downgrade(),
         news: news_of_gauges,
         sightings: engine.sightings(),
+        telemetry: telemetry.clone(),
     };
     // Set once, here.
     gauges.get_or_init(|| all);

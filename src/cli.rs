@@ -128,6 +128,7 @@ pub fn main() -> ExitCode {
     };
     let printer = Printer::new(cli.global.json, cli.global.quiet);
     let context = Context { global: cli.global, environment: env::read_process(), printer };
+    let is_agent = matches!(cli.command, Command::Run(_));
     let ended = match cli.command {
         Command::Run(args) => run::run(&args, &context, &refused),
         Command::Init(args) => init::run(&args, &context),
@@ -151,8 +152,13 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(exit) => exit.into(),
         Err(fault) => {
-            printer.fault(&fault);
-            fault.exit().into()
+            let exit = fault.exit();
+            if is_agent {
+                printer.last_fault(fault);
+            } else {
+                printer.fault(&fault);
+            }
+            exit.into()
         }
     }
 }

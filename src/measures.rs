@@ -87,6 +87,8 @@ pub const MEASURES: &[Measure] = &[
     measure("tidegate_close_seconds", Kind::Histogram, &[], "How long it took from the word that an access ends until it was seen ended"),
     measure("tidegate_alarms_total", Kind::Counter, &["code"], "Alarms, by code: a person should look"),
     measure("tidegate_orders_refused_total", Kind::Counter, &["code"], "Orders of the control plane that were not taken, by code"),
+    // The log.
+    measure("tidegate_log_lines_dropped_total", Kind::Counter, &[], "Log lines that nobody will read: they were told faster than whoever reads the error output took them"),
     // Journal.
     measure("tidegate_journal_up", Kind::Gauge, &[], "1 while the journal takes writes, else 0: only closing goes on then"),
     measure("tidegate_journal_append_seconds", Kind::Histogram, &[], "How long a batch took to be on disk"),
@@ -116,6 +118,7 @@ pub(crate) fn describe() {
     }
     metrics::counter!("tidegate_journal_faults_total").increment(0);
     metrics::counter!("tidegate_lease_failures_total").increment(0);
+    metrics::counter!("tidegate_log_lines_dropped_total").increment(0);
     metrics::counter!("tidegate_link_sessions_total").increment(0);
     metrics::counter!("tidegate_link_failures_total").increment(0);
 }

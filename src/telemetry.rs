@@ -1,10 +1,15 @@
 //! What the agent tells of itself: log lines and metrics.
 //!
 //! Logs go to standard error: JSON, one object a line, or text for people. The level is about our own
-//! packages; what others log below WARN may hold statements or headers, and is never let through. Metrics
-//! are kept in memory for `/metrics`. Which events and metrics there are is for those who have them.
+//! packages; what others log below WARN may hold statements or headers, and is never let through. A reader
+//! who does not read holds nobody up: see `paper`. Metrics are kept in memory for `/metrics`. Which events
+//! and metrics there are is for those who have them.
 
-use std::io::{self, IsTerminal as _};
+mod paper;
+
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Write};
+use std::os::fd::AsFd as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +23,7 @@ use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use crate::config::{Log, LogFormat};
+use paper::{MOST_WAITING, Paper};
 
 /// What our own packages' names begin with.
 const OURS: [&str; 9] =
@@ -30,11 +36,16 @@ const SECONDS: [f64; 14] =
 /// A gauge that was not set for so long is dropped: what it was about is gone.
 const GAUGES_LIVE: Duration = Duration::from_secs(60);
 
+/// How long what was told last may take to be written.
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Why the agent cannot tell of itself.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryFault {
     #[error("logging cannot begin: another logger is set in this process")]
     Log(#[source] TryInitError),
+    #[error("the error output cannot be used for the log")]
+    Output(#[source] io::Error),
     #[error("metrics cannot begin: another recorder is set in this process")]
     Metrics(#[source] BuildError),
     #[error("the log level cannot be changed: logging has ended")]
@@ -46,6 +57,7 @@ pub enum TelemetryFault {
 pub struct Telemetry {
     filter: reload::Handle<Targets, Registry>,
     level: Arc<Mutex<Level>>,
+    paper: Paper,
     metrics: PrometheusHandle,
 }
 
@@ -65,12 +77,24 @@ impl Telemetry {
         *self.level.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns how many lines nobody will read: they were told faster than they were read.
+    pub(crate) fn dropped_lines(&self) -> u64 {
+        self.paper.dropped()
+    }
+
+    /// Waits until what was told so far is written, for at most a second.
+    pub(crate) fn last_words(&self) {
+        self.paper.last_words(LAST_WORDS);
+    }
+
     /// Handles of nothing, for tests.
     #[cfg(test)]
     pub(crate) fn mute() -> Self {
+        let nowhere = File::options().write(true).open("/dev/null").unwrap();
+        let paper = Paper::new(nowhere, 1, |_| vec![]);
         let (_, handle) = reload::Layer::new(filter(Level::INFO));
         let metrics = PrometheusBuilder::new().build_recorder().handle();
-        Self { filter: handle, level: Arc::new(Mutex::new(Level::INFO)), metrics }
+        Self { filter: handle, level: Arc::new(Mutex::new(Level::INFO)), paper, metrics }
     }
 
     /// Returns the metrics.
@@ -85,15 +109,49 @@ impl Telemetry {
 /// When they were begun before.
 pub fn start(log: Log) -> Result<Telemetry, TelemetryFault> {
     let (filter, handle) = reload::Layer::new(filter(log.level));
-    let lines = lines(log.format, io::stderr().is_terminal(), io::stderr);
+    let (format, is_terminal) = (log.format, io::stderr().is_terminal());
+    // Not the error output's own lock: whoever else prints there must not wait for the log, either.
+    let output = io::stderr().as_fd().try_clone_to_owned().map_err(TelemetryFault::Output)?;
+    let apology = move |dropped| apology(format, is_terminal, dropped);
+    let paper = Paper::new(File::from(output), MOST_WAITING, apology);
+    let lines = lines(format, is_terminal, paper.clone());
     tracing_subscriber::registry().with(filter).with(lines).try_init().map_err(TelemetryFault::Log)?;
-    std::panic::set_hook(Box::new(|panic| {
+    let last = paper.clone();
+    std::panic::set_hook(Box::new(move |panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let message = panic.payload_as_str().unwrap_or("no message");
         tracing::error!(place, message, "A part of the agent panicked; this is a fault of the program");
+        // It may be the last thing that is told.
+        last.last_words(LAST_WORDS);
     }));
     let metrics = recorder().map_err(TelemetryFault::Metrics)?;
-    Ok(Telemetry { filter: handle, level: Arc::new(Mutex::new(log.level)), metrics })
+    Ok(Telemetry { filter: handle, level: Arc::new(Mutex::new(log.level)), paper, metrics })
+}
+
+/// Writes the line that says how many were dropped, as the log's own.
+fn apology(format: LogFormat, is_terminal: bool, dropped: u64) -> Vec<u8> {
+    let page = Page::default();
+    let to = page.clone();
+    let subscriber = tracing_subscriber::registry().with(lines(format, is_terminal, move || to.clone()));
+    tracing::subscriber::with_default(subscriber, || {
+        tracing::warn!(dropped, "Log lines were dropped before this one: they were not read in time");
+    });
+    page.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// Lines in memory.
+#[derive(Clone, Default)]
+struct Page(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Page {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn recorder() -> Result<PrometheusHandle, BuildError> {
@@ -130,21 +188,6 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
-
-    #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Page {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().map_err(|_| io::Error::other("poisoned"))?.extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     fn told(format: LogFormat, level: Level) -> String {
         let page = Page::default();
@@ -175,6 +218,36 @@ mod tests {
         assert_eq!(first["message"], "Revoked");
         assert_eq!(first["attempt"], 2);
         assert_eq!(first["span"]["id"], "a-1");
+    }
+
+    #[test]
+    fn how_many_lines_were_dropped_is_told_as_the_log_tells() {
+        let told = apology(LogFormat::Json, false, 7);
+        let line: serde_json::Value = serde_json::from_slice(&told).unwrap();
+        assert_eq!((&line["level"], &line["dropped"]), (&"WARN".into(), &7.into()), "{line}");
+        assert!(told.ends_with(b"}\n"));
+    }
+
+    /// Set for the process that panics.
+    const PANICS: &str = "TIDEGATE_TEST_PANICS";
+
+    #[test]
+    fn a_panic_is_told_even_when_the_process_ends_with_it() {
+        if std::env::var_os(PANICS).is_some() {
+            start(Log { level: Level::INFO, format: LogFormat::Json }).unwrap();
+            // Longer than a pipe is: the last line is far from being written when it is told.
+            (0..2_000).for_each(|n| tracing::info!(n, "A line before the last one"));
+            std::thread::spawn(|| panic!("a planted fault")).join().unwrap_err();
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap();
+        }
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        let name = "telemetry::tests::a_panic_is_told_even_when_the_process_ends_with_it";
+        again.args(["--exact", name, "--nocapture"]).env(PANICS, "1");
+        let told = again.output().unwrap();
+        let text = String::from_utf8_lossy(&told.stderr);
+        assert_eq!(text.matches("A line before the last one").count(), 2_000);
+        let last = text.lines().last().unwrap();
+        assert!(last.contains("A part of the agent panicked") && last.contains("a planted fault"), "{last}");
     }
 
     #[test]

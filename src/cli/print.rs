@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::fault::Fault;
 use crate::exit;
+use crate::telemetry::LAST_WORDS;
 
 /// Where and how to print.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +67,16 @@ impl Printer {
         if !self.quiet {
             told(&visible(text));
         }
+    }
+
+    /// Tells why the agent could not, and does not wait for ever for somebody to read it.
+    pub(super) fn last_fault(self, fault: Fault) {
+        let (done, told) = std::sync::mpsc::sync_channel(1);
+        std::thread::spawn(move || {
+            self.fault(&fault);
+            done.send(()).ok();
+        });
+        told.recv_timeout(LAST_WORDS).ok();
     }
 
     /// Tells why the command could not.

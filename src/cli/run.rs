@@ -36,6 +36,7 @@ pub(super) struct Args {}
 pub(super) fn run(_: &Args, context: &Context, refused: &[HardeningFault]) -> Ended {
     let reading = context.reading()?;
     let telemetry = telemetry::start(reading.config.log)?;
+    let last = telemetry.clone();
     for fault in refused {
         tracing::warn!(reason = crate::exit::chain(fault), "Process is less protected than it should be");
     }
@@ -60,5 +61,6 @@ pub(super) fn run(_: &Args, context: &Context, refused: &[HardeningFault]) -> En
         }
     });
     runtime.shutdown_timeout(LEFT);
+    last.last_words();
     ended
 }

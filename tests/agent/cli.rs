@@ -29,5 +29,7 @@ mod starting;
 mod stopping;
 #[path = "cli/terminal.rs"]
 mod terminal;
+#[path = "cli/unread.rs"]
+mod unread;
 #[path = "cli/world.rs"]
 mod world;

@@ -69,7 +69,7 @@ fn random(buffer: &mut [u8]) -> Result<(), Failure> {
 }
 
 fn no_randomness(detail: &str) -> Failure {
-    Failure::not_done(Code::other("no_randomness"), detail)
+    Failure::not_done(Code::NO_RANDOMNESS, detail)
 }
 
 #[cfg(test)]

@@ -117,6 +117,8 @@ codes! {
     BUSY = "busy";
     /// The target answered something that the driver does not know.
     TARGET_FAULT = "target_fault";
+    /// The system has no randomness.
+    NO_RANDOMNESS = "no_randomness";
     /// A budget of items, bytes, pages or time is used up.
     BUDGET_EXCEEDED = "budget_exceeded";
     /// The driver made a statement that the target does not understand.

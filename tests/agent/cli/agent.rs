@@ -92,14 +92,19 @@ impl Running {
 
     /// What an endpoint says.
     pub(crate) fn get(&self, path: &str) -> String {
-        use std::io::{Read as _, Write as _};
-        let mut line = std::net::TcpStream::connect(&self.address).unwrap();
-        line.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        write!(line, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        line.read_to_string(&mut answer).unwrap();
-        answer
+        get(&self.address, path).unwrap()
     }
+}
+
+/// What an endpoint says.
+pub(crate) fn get(address: &str, path: &str) -> std::io::Result<String> {
+    use std::io::{Read as _, Write as _};
+    let mut line = std::net::TcpStream::connect(address)?;
+    line.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(line, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    line.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 impl Drop for Running {

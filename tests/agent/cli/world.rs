@@ -1,6 +1,7 @@
 //! A whole small world: a private PostgreSQL, a control plane of the tests' own, an agent between them.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use model::Secret;
@@ -79,8 +80,14 @@ impl World {
 
     /// Starts the agent.
     pub(crate) fn begin(&mut self) {
-        let args: Vec<&str> = self.settings.iter().flat_map(|one| ["--set", one.as_str()]).collect();
-        self.agent = Some(Running::with(&self.bench, &args));
+        self.agent = Some(Running::by(self.command(&[])));
+    }
+
+    /// The agent, not running yet, with more settings.
+    pub(crate) fn command(&self, more: &[&str]) -> Command {
+        let settings = self.settings.iter().map(String::as_str).chain(more.iter().copied());
+        let args: Vec<&str> = ["run"].into_iter().chain(settings.flat_map(|one| ["--set", one])).collect();
+        self.bench.command(&args)
     }
 
     pub(crate) fn agent(&mut self) -> &mut Running {
