@@ -34,6 +34,9 @@ impl Unread {
         let unread = Self { child, pipe, address: free };
         until(|| get(&unread.address, "/readyz").ok().filter(|told| told.starts_with("HTTP/1.1 200")))
             .expect("it is ready");
+        // It can open before it can be asked.
+        let socket = world.bench.path("state/journal/admin/agent.sock");
+        until(|| UnixStream::connect(&socket).ok()).expect("it can be asked");
         unread
     }
 
