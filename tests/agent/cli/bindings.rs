@@ -195,7 +195,7 @@ fn what_was_opened_is_closed_where_it_was_opened_with_the_control_plane_away_and
 
 #[test]
 fn what_a_person_approves_is_let_through_and_the_old_place_stands() {
-    let (world, door) = behind_a_door(&[]);
+    let (mut world, door) = behind_a_door(&[]);
     world.open("a-1", "ann", "orders");
     let (second, trap) = (Door::to(world.server.port()), Door::to_nobody("127.0.0.1:0"));
     world.plane.order([world.led(8, &[("port", &second.port())])]);
@@ -222,6 +222,8 @@ fn what_a_person_approves_is_let_through_and_the_old_place_stands() {
     // Taken back, it is refused again.
     world.plane.order([world.led(10, &[("port", &trap.port())])]);
     refusal(&world, 10);
+    // A running agent would pin the secret anew at its next look.
+    world.agent = None;
     let said = world.run(&["bindings", "remove", REFERENCE]).ended(0);
     assert!(said.out.contains("bound to nothing any more"), "{said:?}");
     assert!(bound(&world).is_empty());

@@ -33,6 +33,9 @@ const AT_ONCE: [&str; 4] = [
     "Target answers and can be worked on",
 ];
 
+/// What is told again whenever it was done again, which is now or a moment later: told once here.
+const AGAIN: [&str; 1] = ["Discovered the target's resources"];
+
 /// Writes the transcript of a log of JSON lines.
 ///
 /// # Errors
@@ -51,7 +54,10 @@ pub fn of(log: &str) -> anyhow::Result<String> {
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             write!(text, "  {name}={}", numbers.shown(name, value))?;
         }
-        lines.push((at_once, text));
+        let told = AGAIN.contains(&word("message")) && lines.iter().any(|(_, line)| *line == text);
+        if !told {
+            lines.push((at_once, text));
+        }
     }
     for run in lines.chunk_by_mut(|(one, _), (next, _)| *one && *next) {
         run.sort();
