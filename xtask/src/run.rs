@@ -118,6 +118,9 @@ pub(crate) struct Bench {
     /// Only shows that every measurement runs; the figures mean nothing.
     #[arg(long)]
     pub(crate) smoke: bool,
+    /// Measures one party alone, for a look at its profile: bare, openbao or tidegate.
+    #[arg(long, value_name = "WHO", value_parser = ["bare", "openbao", "tidegate"])]
+    pub(crate) only: Option<String>,
     /// Installs what is missing without asking.
     #[arg(long)]
     pub(crate) yes: bool,
@@ -140,6 +143,9 @@ impl Bench {
         };
         let mut command = Command::new(Workspace::read()?.program(profile, "bench"));
         command.args(self.json.then_some("--json")).args(self.smoke.then_some("--smoke"));
+        if let Some(who) = &self.only {
+            command.arg("--only").arg(who);
+        }
         Ok(command)
     }
 

@@ -115,7 +115,7 @@ impl Runner {
                 call(demo.prepare()?.stdin(Stdio::null())).map(|()| true)
             }
             Step::Measurements => {
-                let bench = Bench { json: true, smoke: true, yes: self.yes };
+                let bench = Bench { json: true, smoke: true, only: None, yes: self.yes };
                 call(bench.prepare()?.stdin(Stdio::null())).map(|()| true)
             }
         }
