@@ -25,7 +25,7 @@ use journal::{Journal, JournalFault};
 use model::{ConnectorId, Incarnation, Integration, IntegrationId, Position, Revision, Span, Timestamp};
 use rules::book::RestoreFault;
 use rules::{Action, Book, Input, Source};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -88,6 +88,8 @@ pub(crate) struct Engine {
     flights: BTreeMap<Id, Flight>,
     reads: JoinSet<Read>,
     reading: BTreeSet<(IntegrationId, Reading)>,
+    /// Where pages of resources wait for the link.
+    room: Arc<Semaphore>,
     messages: mpsc::Receiver<Message>,
     seen: (mpsc::Sender<Sightings>, mpsc::Receiver<Sightings>),
     shown: watch::Sender<Published>,
@@ -146,6 +148,7 @@ impl Engine {
             flights: BTreeMap::new(),
             reads: JoinSet::new(),
             reading: BTreeSet::new(),
+            room: Arc::new(Semaphore::new(reads::PAGES_WAITING)),
             messages,
             seen: mpsc::channel(64),
             shown,

@@ -7,10 +7,11 @@ mod convert;
 mod dial;
 mod redial;
 mod session;
+mod snapshots;
 mod standing;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use journal::Journal;
 use journal::identity::Identity;
@@ -29,6 +30,7 @@ use crate::{drivers, measures};
 use dial::{LinkFault, dial};
 use redial::Redial;
 use session::Session;
+use snapshots::Snapshots;
 
 /// What the link is made of.
 pub(crate) struct Link {
@@ -55,12 +57,13 @@ impl Link {
     pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut redial = Redial::new(self.settings.redial_most);
         let mut renewed = false;
+        let snapshots = Mutex::default();
         while !stop.is_cancelled() {
             let begun = Instant::now();
             let journal = self.desk.published.borrow().journal;
             let fault = tokio::select! {
                 () = stop.cancelled() => LinkFault::Stopping,
-                fault = self.once(&mut renewed) => fault,
+                fault = self.once(&mut renewed, &snapshots) => fault,
             };
             if matches!(fault, LinkFault::Stopping) {
                 return;
@@ -85,7 +88,7 @@ impl Link {
         }
     }
 
-    async fn once(&self, renewed: &mut bool) -> LinkFault {
+    async fn once(&self, renewed: &mut bool, snapshots: &Mutex<Snapshots>) -> LinkFault {
         let hello = v1::AgentMessage { message: Some(v1::agent_message::Message::Hello(self.hello())) };
         match dial(&self.settings, &self.token_file, &self.connector, hello).await {
             Ok(line) => {
@@ -95,6 +98,7 @@ impl Link {
                     journal: &self.journal,
                     clock: &self.clock,
                     renewed,
+                    snapshots,
                     stands: &self.stands,
                     heartbeat: self.settings.heartbeat,
                 };

@@ -90,6 +90,8 @@ pub(crate) enum Message {
     JournalIsCurrent,
     /// Answers once the journal has a new life.
     JournalIsOld(oneshot::Sender<()>),
+    /// What was discovered there may not have arrived.
+    DiscoverAgain(IntegrationId),
     /// From the crew: nothing but closing any more.
     CloseOnly(String),
     /// The configuration, secrets and certificates may have changed.

@@ -8,7 +8,7 @@ use driver::sink::{Resource, ResourceSink, SightingSink, Unlisted};
 use driver::{CheckReport, RetireReport};
 use model::{Code, Failure, Integration, IntegrationId, Revision, Sighting, TargetIdentity};
 use rules::drift::Survey;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 
 use super::targets::{Opened, Targets};
@@ -18,6 +18,8 @@ use crate::measures;
 const PIECE: usize = 500;
 /// Resources go on the wire in pages of this many.
 const PAGE: usize = 500;
+/// So many pages may wait for the link, of all integrations together.
+pub(super) const PAGES_WAITING: usize = 8;
 /// So many parts that could not be looked into are named; the others are counted.
 const MOST_UNLISTED: usize = 100;
 /// A target with more resources than this is not listed further.
@@ -46,7 +48,7 @@ impl Reading {
 }
 
 /// Something that was read, for the link: lost when nobody is connected, since it is told anew.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) enum News {
     Drift(Survey),
     Health {
@@ -64,6 +66,9 @@ pub(crate) enum News {
         resources: Vec<Resource>,
         /// How the snapshot ends, on its last page.
         end: Option<End>,
+        /// Pages wait in a room of their own: however long a list is, other news find a place. `None` for a last
+        /// page that does not wait.
+        place: Option<OwnedSemaphorePermit>,
     },
 }
 
@@ -106,10 +111,11 @@ pub(crate) async fn read(
     integration: Arc<Integration>,
     reading: Reading,
     news: mpsc::Sender<News>,
+    room: Arc<Semaphore>,
     seen: mpsc::Sender<Sightings>,
 ) -> Read {
     let (deadline, begun) = (targets.shop.listing_deadline, Instant::now());
-    let (mut pages, mut identity) = (Pages::new(&integration.id, &news), None);
+    let (mut pages, mut identity) = (Pages::new(&integration.id, &news, room), None);
     let work = async {
         let opened = targets.open(&integration).await?;
         identity = Some(opened.identity.clone());
@@ -171,10 +177,11 @@ struct Pages<'n> {
     unlisted: Vec<Unlisted>,
     unlisted_count: u64,
     news: &'n mpsc::Sender<News>,
+    room: Arc<Semaphore>,
 }
 
 impl<'n> Pages<'n> {
-    fn new(integration: &IntegrationId, news: &'n mpsc::Sender<News>) -> Self {
+    fn new(integration: &IntegrationId, news: &'n mpsc::Sender<News>, room: Arc<Semaphore>) -> Self {
         Self {
             integration: integration.clone(),
             snapshot: uuid::Uuid::now_v7(),
@@ -184,10 +191,11 @@ impl<'n> Pages<'n> {
             unlisted: vec![],
             unlisted_count: 0,
             news,
+            room,
         }
     }
 
-    fn next(&mut self, end: Option<End>) -> News {
+    fn next(&mut self, end: Option<End>, place: Option<OwnedSemaphorePermit>) -> News {
         self.page += 1;
         News::Resources {
             integration: self.integration.clone(),
@@ -195,13 +203,15 @@ impl<'n> Pages<'n> {
             page: self.page,
             resources: std::mem::take(&mut self.held),
             end,
+            place,
         }
     }
 
     async fn send(&mut self, end: Option<End>) -> Result<(), Failure> {
-        let one = self.next(end);
-        let gone = |_| Failure::not_done(Code::UNREACHABLE, "nobody listens to the resources any more");
-        self.news.send(one).await.map_err(gone)
+        let gone = || Failure::not_done(Code::UNREACHABLE, "nobody listens to the resources any more");
+        let place = Arc::clone(&self.room).acquire_owned().await.map_err(|_| gone())?;
+        let one = self.next(end, Some(place));
+        self.news.send(one).await.map_err(|_| gone())
     }
 
     async fn complete(&mut self) -> Result<(), Failure> {
@@ -213,7 +223,7 @@ impl<'n> Pages<'n> {
     fn break_off(&mut self, failure: &Failure) {
         if self.page > 0 {
             self.held.clear();
-            let last = self.next(Some(End::Broken(failure.clone())));
+            let last = self.next(Some(End::Broken(failure.clone())), None);
             tell(self.news, last);
         }
     }

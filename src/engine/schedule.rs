@@ -141,7 +141,8 @@ impl Engine {
         self.reading.insert(key);
         let (targets, news) = (Arc::clone(&self.parts.targets), self.parts.news.clone());
         let (one, seen) = (Arc::clone(integration), self.seen.0.clone());
-        self.reads.spawn(reads::read(targets, one, what, news, seen));
+        let room = Arc::clone(&self.room);
+        self.reads.spawn(reads::read(targets, one, what, news, room, seen));
     }
 }
 

@@ -47,6 +47,9 @@ impl Engine {
                     tracing::debug!("Whoever asked for the new life is gone; it is published all the same");
                 }
             }
+            Message::DiscoverAgain(integration) => {
+                self.due.insert((integration, Reading::Discover), self.book.now());
+            }
             Message::CloseOnly(reason) => self.book.handle(Input::CloseOnly(Some(reason)), reading),
             Message::LookAgain => self.look_again_everywhere(),
             Message::Asked(asked) => self.asked(asked, reading),

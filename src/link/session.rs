@@ -3,7 +3,7 @@
 //! What it promises: an order is acknowledged only when the engine has it on disk; reports go out in order,
 //! from where the control plane has committed; nothing heard for three heartbeats ends the session.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use journal::Journal;
@@ -15,6 +15,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::convert::{self, Cursor};
 use super::dial::{Line, LinkFault};
+use super::snapshots::Snapshots;
 use super::standing::{Collector, Taken};
 use crate::admin;
 use crate::clock::Clock;
@@ -25,7 +26,21 @@ use crate::measures::{self, gauges};
 /// Reports that are read from the journal at a time.
 const TOGETHER: u32 = 256;
 
+/// News wait until fewer messages than this are under way, so that reports do not wait behind them.
+const NEWS_UNDER_WAY: usize = 4;
+
 type Out = mpsc::Sender<v1::AgentMessage>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The next news, once there is room for them.
+async fn next_news(news: &mut mpsc::Receiver<News>, out: &Out) -> Option<News> {
+    // A session that has ended is noticed by whoever sends next.
+    drop(out.reserve_many(out.max_capacity().saturating_sub(NEWS_UNDER_WAY)).await);
+    news.recv().await
+}
 
 /// What a session works with.
 pub(crate) struct Session<'l> {
@@ -35,6 +50,8 @@ pub(crate) struct Session<'l> {
     pub(crate) clock: &'l Arc<dyn Clock>,
     /// The journal has had its new life already: what the control plane remembers of others is no news.
     pub(crate) renewed: &'l mut bool,
+    /// What pages of resources are on their way, over all sessions.
+    pub(crate) snapshots: &'l Mutex<Snapshots>,
     /// Told once the session stands.
     pub(crate) stands: &'l watch::Sender<admin::Link>,
     /// We send at least this often, whatever the control plane asks for.
@@ -81,8 +98,13 @@ impl Session<'_> {
         tracing::info!(control_plane = %welcome.incarnation, version = %welcome.version, "Connected to the control plane");
         measures::session();
         self.stands.send_replace(admin::Link::Up { since: self.clock.wall() });
+        let again = lock(self.snapshots).begin();
+        for integration in again {
+            tracing::info!(%integration, "Resources may not have arrived; they are discovered again");
+            self.tell(Message::DiscoverAgain(integration)).await?;
+        }
         let beat = welcome.heartbeat.as_std();
-        let heard = Arc::new(std::sync::Mutex::new(None));
+        let heard = Arc::new(Mutex::new(None));
         let writer = Writer {
             lapses: self.desk.published.borrow().lapses,
             out: out.clone(),
@@ -140,7 +162,7 @@ impl Session<'_> {
         out: Out,
         journal: Incarnation,
         beat: Duration,
-        heard: Arc<std::sync::Mutex<Option<Timestamp>>>,
+        heard: Arc<Mutex<Option<Timestamp>>>,
     ) -> Result<(), LinkFault> {
         use v1::control_message::Message as Inward;
         let silence = beat.saturating_mul(3);
@@ -158,7 +180,10 @@ impl Session<'_> {
                 }
                 Some(Inward::Heartbeat(wire)) => {
                     let beat = convert::control_heartbeat(&wire).map_err(malformed)?;
-                    *heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(beat.time);
+                    *lock(&heard) = Some(beat.time);
+                    if let Some(through) = beat.heard {
+                        lock(self.snapshots).heard(through);
+                    }
                     self.tell(Message::Heard { source: Source::ControlPlane, said: beat.time }).await?;
                 }
                 Some(Inward::Standing(wire)) => {
@@ -185,6 +210,17 @@ impl Session<'_> {
                 self.tell(Message::Unreadable { ordered, detail: refusal.fault.to_string() }).await
             }
         }
+    }
+
+    /// Tells news, unless they are a page of a snapshot that is torn already.
+    async fn tell_news(&self, writer: &Writer, one: News) -> Result<(), LinkFault> {
+        let now = self.clock.wall();
+        if let News::Resources { integration, snapshot, end, .. } = &one
+            && !lock(self.snapshots).page(integration, *snapshot, end.is_some(), now)
+        {
+            return Ok(());
+        }
+        writer.tell(one, now).await
     }
 
     async fn take_page(
@@ -232,7 +268,7 @@ impl Session<'_> {
             writer.report(self.journal.as_ref(), &shown).await?;
             tokio::select! {
                 changed = published.changed() => changed.map_err(|_| LinkFault::Stopping)?,
-                Some(one) = news.recv() => writer.tell(one, self.clock.wall()).await?,
+                Some(one) = next_news(&mut news, &writer.out) => self.tell_news(&writer, one).await?,
                 _ = beats.tick() => {
                     let shown = published.borrow().clone();
                     writer.heartbeat(&shown, self.clock.wall()).await?;
@@ -251,7 +287,7 @@ struct Writer {
     sent: Position,
     acked: Position,
     lapses: u64,
-    heard: Arc<std::sync::Mutex<Option<Timestamp>>>,
+    heard: Arc<Mutex<Option<Timestamp>>>,
 }
 
 impl Writer {
@@ -308,7 +344,7 @@ impl Writer {
         });
         gauges::wire(&self.out);
         let (counts, lane) = (shown.total.counts, shown.total.lane);
-        let heard = *self.heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let heard = *lock(&self.heard);
         let beat = v1::AgentHeartbeat {
             time: Some(convert::time(now)),
             effective_time: Some(convert::time(shown.effective)),

@@ -354,6 +354,51 @@ async fn heartbeats_go_both_ways_and_silence_ends_a_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_resources_keeps_no_heartbeat_back() {
+    const PAGES: u32 = 200;
+    let folder = Folder::new();
+    let clock = StandingClock::new();
+    let limits = Limits { heartbeat: Span::from_millis(200), ..Limits::default() };
+    let app = app(&folder, &clock, limits).await;
+    let cast = furnish(&app.office(), AUTO).await;
+    let house = House::open(app, cast);
+    let memory = Memory::new(&house.cast.connector, &house.cast.connector_token);
+    let (mut agent, _) = memory.join(&house).await;
+    let table = |page: u32, n: u32| v1::Resource {
+        id: Some(v1::ResourceId {
+            kind: "postgresql-table".into(),
+            path: vec![format!("shop-{page}"), n.to_string()],
+        }),
+        ..Default::default()
+    };
+    for page in 1..=PAGES {
+        let told = v1::report::Report::ResourcePage(v1::ResourcePage {
+            integration_id: "shop".into(),
+            snapshot_id: "one".into(),
+            page,
+            resources: (0..500).map(|n| table(page, n)).collect(),
+            complete: page == PAGES,
+            ..Default::default()
+        });
+        let unnumbered = v1::Report {
+            journal_incarnation: memory.journal.clone(),
+            position: 0,
+            made_at: None,
+            report: Some(told),
+        };
+        agent.say(Say::Report(unnumbered)).await;
+    }
+    let time = Some(crate::agent::wire_time(START));
+    agent.say(Say::Heartbeat(v1::AgentHeartbeat { time, ..Default::default() })).await;
+    let mut beats = 0;
+    while agent.beat().await.heard.is_none() {
+        beats += 1;
+    }
+    assert!(beats >= 4, "only {beats} heartbeats came while resources did");
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_standing_list_is_sent_on_demand_and_again_when_it_was_misread() {
     let (_folder, house, memory) = house().await;
     let (mut agent, _) = memory.join(&house).await;

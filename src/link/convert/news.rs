@@ -37,7 +37,7 @@ pub(crate) fn news(news: News, now: Timestamp) -> v1::report::Report {
                 target_identity: identity.map(|found| found.0).unwrap_or_default(),
             })
         }
-        News::Resources { integration, snapshot, page, resources, end } => {
+        News::Resources { integration, snapshot, page, resources, end, place } => {
             let fits = |one| match resource(one) {
                 Ok(wire) => Some(wire),
                 Err(fault) => {
@@ -46,6 +46,7 @@ pub(crate) fn news(news: News, now: Timestamp) -> v1::report::Report {
                 }
             };
             let told = resources.iter().filter_map(fits).collect();
+            drop(place);
             let (complete, broken, unlisted, unlisted_count) = match end {
                 None => (false, None, vec![], 0),
                 Some(End::Complete { unlisted, count }) => (true, None, unlisted, count),

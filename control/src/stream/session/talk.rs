@@ -104,6 +104,8 @@ impl Talk<'_> {
                     if let Some(end) = self.take(message, from).await? {
                         return Ok(end);
                     }
+                    // What it took us is no silence of the agent's.
+                    self.heard_at = Instant::now();
                 }
             }
         }
@@ -173,21 +175,22 @@ impl Talk<'_> {
         let mut weight = 0_usize;
         let mut count = 0_i64;
         let mut end = None;
+        // A glance has a commit of its own: what else is to be done comes between two of them.
+        let mut glanced = false;
         while let Some(message) = next.take() {
             count += 1;
             weight = weight.saturating_add(message.encoded_len());
             match message.message {
-                Some(FromAgent::Report(report)) => {
-                    if let Some(report) = self.report(report).await? {
-                        kept.push(report);
-                    }
-                }
+                Some(FromAgent::Report(report)) => match self.report(report).await? {
+                    Some(report) => kept.push(report),
+                    None => glanced = true,
+                },
                 Some(other) => end = self.other(other).await?,
                 None => {
                     tracing::info!(connector = %self.session.connector, "Skipped a message of an unknown kind")
                 }
             }
-            if end.is_none() && kept.len() < TOGETHER && weight < TOGETHER_BYTES {
+            if end.is_none() && !glanced && kept.len() < TOGETHER && weight < TOGETHER_BYTES {
                 next = match from.message().now_or_never() {
                     Some(Ok(more)) => more,
                     // A broken or quiet stream is seen again at the next look; what came is committed first.
