@@ -74,7 +74,7 @@ impl PostgresTarget {
         let verifier = ScramSha256::of(&Secret::new(NO_CREDENTIAL.into()), ITERATIONS)?.in_postgres_form();
         let steps = [
             statements::BEGIN.to_owned(),
-            statements::create_account(&account, Until::Past, None),
+            statements::create_account(&account, Until::Past, None, None),
             statements::create_shared(&role),
             statements::comment(&account, Some(&Literal::of("tidegate"))),
             statements::join(&role, &account, facts.version),

@@ -2,8 +2,8 @@
 //!
 //! One transaction in two exchanges. The first begins, makes the account or locks it, and reads what is
 //! there; between the two the mark is written, for which the account's OID is needed; the second brings
-//! the account to what is wanted, opens the login last, and commits. Verifying is in the same
-//! transaction as acting, so nothing can come between.
+//! the account to what is wanted and commits: before, nobody sees that its login is open. Verifying is in the
+//! same transaction as acting, so nothing can come between.
 
 use driver::AccountSpec;
 use driver::credential::{ITERATIONS, ScramSha256};
@@ -156,7 +156,10 @@ impl Order<'_> {
         spec: &AccountSpec,
     ) -> Result<Role, Fault> {
         let name = Ident::asked(&self.account.name.0)?;
-        let create = statements::create_account(&name, Until::from(spec.expires), self.verifier);
+        // Nobody sees it before the commit, so that it needs not be opened by a statement of its own: where the admin is
+        // no superuser, each statement after a membership changed costs the more the more accounts there are.
+        let sessions = self.sessions(target);
+        let create = statements::create_account(&name, Until::from(spec.expires), self.verifier, sessions);
         let begin = statements::script(&[statements::BEGIN, &create]);
         let by_name: [Parameter<'_>; 2] = [&0_u32, &self.account.name.0];
         let (made, found, unchanged) = tokio::join!(
@@ -170,7 +173,7 @@ impl Order<'_> {
         let role = found?.first().map(Role::of).transpose()?.flatten().ok_or_else(account::missing)?;
         let mut script = self.mark(target, facts, &role, &spec.mark)?;
         self.join(&mut script, &name, facts, &[]);
-        self.finish(&mut script, &name, facts, &role, target);
+        self.finish(&mut script, facts, &role);
         session.run(&statements::script(&script), Stage::Lasting).await?;
         Ok(role)
     }
@@ -245,7 +248,10 @@ impl Order<'_> {
         if let Some(verifier) = self.verifier {
             script.push(statements::credential(&ident, verifier));
         }
-        self.finish(&mut script, &ident, facts, &role, target);
+        if let Some(sessions) = self.sessions(target) {
+            script.push(statements::open_login(&ident, sessions));
+        }
+        self.finish(&mut script, facts, &role);
         session.run(&statements::script(&script), Stage::Lasting).await?;
         let name = if self.change.spec.is_some() { name.to_owned() } else { role.name };
         Ok((Role { name, ..role }, direct))
@@ -351,19 +357,13 @@ impl Order<'_> {
         }
     }
 
-    /// Opens the login if that is wanted, verifies once more where nothing was locked, and commits in time.
-    fn finish(
-        &self,
-        script: &mut Vec<String>,
-        account: &Ident,
-        facts: &Facts,
-        role: &Role,
-        target: &PostgresTarget,
-    ) {
-        if self.change.enable {
-            let sessions = target.pool.connector().config().sessions_per_account;
-            script.push(statements::open_login(account, sessions));
-        }
+    /// Returns how many sessions the account may have, if its login is to be open.
+    fn sessions(&self, target: &PostgresTarget) -> Option<u32> {
+        self.change.enable.then(|| target.pool.connector().config().sessions_per_account)
+    }
+
+    /// Verifies once more where nothing was locked, and commits in time.
+    fn finish(&self, script: &mut Vec<String>, facts: &Facts, role: &Role) {
         if !facts.superuser {
             let name = if self.change.spec.is_some() { &self.account.name.0 } else { &role.name };
             script.push(statements::verify(role.oid, name, None, false));

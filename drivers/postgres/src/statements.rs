@@ -55,12 +55,20 @@ impl Until {
     }
 }
 
-/// Makes an account that cannot log in.
-pub(crate) fn create_account(name: &Ident, until: Until, verifier: Option<&Literal>) -> String {
+/// Makes an account: that cannot log in, or, in a transaction that brings it to all that it is to be, one that may
+/// have so many sessions.
+pub(crate) fn create_account(
+    name: &Ident,
+    until: Until,
+    verifier: Option<&Literal>,
+    sessions: Option<u32>,
+) -> String {
+    let login = if sessions.is_some() { "LOGIN" } else { "NOLOGIN" };
+    let sessions = sessions.unwrap_or_default();
     let password = verifier.map(|verifier| format!(" PASSWORD {verifier}")).unwrap_or_default();
     format!(
-        "CREATE ROLE {name} NOLOGIN INHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS \
-         CONNECTION LIMIT 0 VALID UNTIL {}{password}",
+        "CREATE ROLE {name} {login} INHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS \
+         CONNECTION LIMIT {sessions} VALID UNTIL {}{password}",
         until.literal()
     )
 }

@@ -39,8 +39,8 @@ fn accounts() {
     golden(
         "accounts.sql",
         &page([
-            ("open: make it", create_account(&account, at, Some(&verifier))),
-            ("create: make it", create_account(&account, Until::Never, None)),
+            ("open: make it", create_account(&account, at, Some(&verifier), Some(10))),
+            ("create: make it", create_account(&account, Until::Never, None, None)),
             ("mark it", comment(&account, Some(&Literal::of("tidegate:1:eyJ9:00:AA")))),
             ("open the login", open_login(&account, 10)),
             ("rename it back", rename(&name("renamed"), &account)),
