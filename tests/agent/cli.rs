@@ -17,6 +17,9 @@ mod door;
 mod glass;
 #[path = "cli/keeping.rs"]
 mod keeping;
+#[cfg(target_os = "linux")]
+#[path = "cli/many.rs"]
+mod many;
 #[path = "cli/operating.rs"]
 mod operating;
 #[path = "cli/plane.rs"]

@@ -1,10 +1,11 @@
 //! A control plane of the tests' own: it gives numbered orders, takes reports, and can go away.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use proto::v1::connector_service_server::{ConnectorService, ConnectorServiceServer};
 use proto::v1::report::Report as Told;
 use proto::v1::{self, agent_message, control_message};
@@ -28,12 +29,17 @@ struct Book {
     reports: BTreeMap<String, Vec<v1::Report>>,
     told: Vec<v1::Report>,
     beats: Vec<v1::AgentHeartbeat>,
+    verdicts: Vec<v1::StandingVerdict>,
+    /// Messages since the agent's last greeting.
+    messages: usize,
 }
 
 #[derive(Clone)]
 struct Office {
     book: Arc<Mutex<Book>>,
     orders: watch::Sender<Orders>,
+    /// What is said of the accesses that should live, after the greeting and whenever it changes.
+    standing: watch::Sender<Option<v1::Standing>>,
     sessions: Arc<Mutex<JoinSet<()>>>,
 }
 
@@ -48,7 +54,8 @@ pub(crate) struct Plane {
 impl Plane {
     pub(crate) fn start() -> Self {
         let (orders, _) = watch::channel(vec![]);
-        let office = Office { book: Arc::default(), orders, sessions: Arc::default() };
+        let (standing, _) = watch::channel(None);
+        let office = Office { book: Arc::default(), orders, standing, sessions: Arc::default() };
         let mut plane = Self { address: "127.0.0.1:0".parse().unwrap(), office, runtime: None };
         plane.come_back();
         plane
@@ -88,6 +95,35 @@ impl Plane {
         self.office.orders.send_modify(|all| all.extend(orders));
     }
 
+    /// Says which accesses should live, each as of its first revision.
+    pub(crate) fn stand(&self, accesses: impl IntoIterator<Item = String>) {
+        let sorted: BTreeSet<String> = accesses.into_iter().collect();
+        let text: String = sorted.iter().map(|access| format!("{access}\n1\n")).collect();
+        self.office.standing.send_replace(Some(v1::Standing {
+            control_incarnation: INCARNATION.into(),
+            log_position: self.office.orders.borrow().len() as u64,
+            count: sorted.len() as u64,
+            digest: digest(&SHA256, text.as_bytes()).as_ref().to_vec(),
+            page: 1,
+            accesses: sorted
+                .into_iter()
+                .map(|access_id| v1::StandingAccess { access_id, revision: 1 })
+                .collect(),
+            last: true,
+            confirmed: false,
+        }));
+    }
+
+    /// What became of the last of those lists.
+    pub(crate) fn verdict(&self) -> Option<v1::StandingVerdict> {
+        self.book().verdicts.last().cloned()
+    }
+
+    /// How many messages have come since the agent's last greeting, with that.
+    pub(crate) fn messages(&self) -> usize {
+        self.book().messages
+    }
+
     /// Every numbered report so far.
     pub(crate) fn reports(&self) -> Vec<v1::report::Report> {
         let book = self.book();
@@ -106,8 +142,8 @@ impl Plane {
 
     /// Where an access stands, as the agent told last.
     pub(crate) fn state(&self, access: &str) -> Option<v1::access_state::State> {
-        self.reports().into_iter().rev().find_map(|report| match report {
-            Told::AccessChanged(told) if told.access_id == access => told.state?.state,
+        self.book().reports.values().flatten().rev().find_map(|report| match &report.report {
+            Some(Told::AccessChanged(told)) if told.access_id == access => told.state.clone()?.state,
             _ => None,
         })
     }
@@ -129,9 +165,14 @@ impl Drop for Plane {
 }
 
 /// Looks again and again until something is so, for a while.
-pub(crate) fn until<T>(mut seen: impl FnMut() -> Option<T>) -> Option<T> {
+pub(crate) fn until<T>(seen: impl FnMut() -> Option<T>) -> Option<T> {
+    until_within(PATIENCE, seen)
+}
+
+/// The same for as long as it may take.
+pub(crate) fn until_within<T>(limit: Duration, mut seen: impl FnMut() -> Option<T>) -> Option<T> {
     const LOOK: Duration = Duration::from_millis(20);
-    for _ in 0..PATIENCE.as_millis() / LOOK.as_millis() {
+    for _ in 0..limit.as_millis() / LOOK.as_millis() {
         if let Some(found) = seen() {
             return Some(found);
         }
@@ -166,6 +207,11 @@ impl ConnectorService for Office {
 }
 
 impl Office {
+    fn counted(&self, message: v1::AgentMessage) -> v1::AgentMessage {
+        self.book.lock().unwrap().messages += 1;
+        message
+    }
+
     async fn talk(
         &self,
         mut inward: Streaming<v1::AgentMessage>,
@@ -178,6 +224,9 @@ impl Office {
         let first = inward.message().await.ok()??;
         let Some(agent_message::Message::Hello(hello)) = first.message else { return None };
         let mut orders = self.orders.subscribe();
+        let mut standing = self.standing.subscribe();
+        standing.mark_changed();
+        self.book.lock().unwrap().messages = 1;
         let cursor =
             |incarnation: &str, position| Some(v1::Cursor { incarnation: incarnation.into(), position });
         let committed =
@@ -213,7 +262,14 @@ impl Office {
             }
             tokio::select! {
                 changed = orders.changed() => changed.ok()?,
-                message = inward.message() => match message.ok()??.message? {
+                changed = standing.changed() => {
+                    changed.ok()?;
+                    let list = standing.borrow_and_update().clone();
+                    if let Some(list) = list {
+                        say(control_message::Message::Standing(list)).await?;
+                    }
+                }
+                message = inward.message() => match self.counted(message.ok()??).message? {
                     agent_message::Message::Report(report) if report.position > 0 => {
                         let through = {
                             let mut book = self.book.lock().unwrap();
@@ -232,6 +288,9 @@ impl Office {
                         let time = now();
                         let answer = v1::ControlHeartbeat { time, ..v1::ControlHeartbeat::default() };
                         say(control_message::Message::Heartbeat(answer)).await?;
+                    }
+                    agent_message::Message::StandingVerdict(verdict) => {
+                        self.book.lock().unwrap().verdicts.push(verdict);
                     }
                     _ => {}
                 },

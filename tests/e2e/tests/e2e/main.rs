@@ -3,6 +3,8 @@
 mod bindings;
 mod drift;
 mod lost_journal;
+#[cfg(target_os = "linux")]
+mod many;
 mod outage;
 mod panic;
 mod receipts;
