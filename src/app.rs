@@ -25,6 +25,7 @@ use crate::engine::targets::{Shop, Targets};
 use crate::engine::{Engine, EngineFault, Parts};
 use crate::journals::{User, of_database, of_file};
 use crate::link::{Link, public_keys};
+use crate::measures;
 use crate::measures::gauges::{self, Gauges};
 use crate::office::Office;
 use crate::reload::{Reading, Reload, Source};
@@ -111,9 +112,13 @@ pub async fn run(
     let (ready, readiness) = watch::channel(Readiness::starting(started));
     let gauges: Arc<OnceLock<Gauges>> = Arc::default();
     let (set, connector) = (Arc::clone(&gauges), config.connector.clone());
-    let look = move || match set.get() {
-        Some(gauges) => gauges.set(),
-        None => gauges::standing_by(&connector, started),
+    let lines = telemetry.clone();
+    let look = move || {
+        measures::dropped_lines(lines.dropped_lines());
+        match set.get() {
+            Some(gauges) => gauges.set(),
+            None => gauges::standing_by(&connector, started),
+        }
     };
     let admin = Admin::bind(config.admin_listen, readiness.clone(), telemetry.metrics(), look)?;
     let mut crew = Crew::new();
@@ -236,7 +241,6 @@ pub async fn run(
         messages: messages.downgrade(),
         news: news_of_gauges,
         sightings: engine.sightings(),
-        telemetry: telemetry.clone(),
     };
     // Set once, here.
     gauges.get_or_init(|| all);

@@ -176,6 +176,11 @@ pub(crate) fn refused(code: &Code) {
     metrics::counter!("tidegate_orders_refused_total", "code" => code.to_string()).increment(1);
 }
 
+/// So many lines of the log were dropped since the start.
+pub(crate) fn dropped_lines(count: u64) {
+    metrics::counter!("tidegate_log_lines_dropped_total").absolute(count);
+}
+
 /// A session stands.
 pub(crate) fn session() {
     metrics::counter!("tidegate_link_sessions_total").increment(1);

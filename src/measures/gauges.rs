@@ -13,7 +13,6 @@ use crate::clock::Clock;
 use crate::engine::published::{Condition, Message, Published};
 use crate::engine::reads::{News, Sightings};
 use crate::status::HealthState;
-use crate::telemetry::Telemetry;
 
 /// Where it is seen what stands. Nobody is kept alive by it.
 pub(crate) struct Gauges {
@@ -27,7 +26,6 @@ pub(crate) struct Gauges {
     pub(crate) messages: mpsc::WeakSender<Message>,
     pub(crate) news: mpsc::WeakSender<News>,
     pub(crate) sightings: mpsc::WeakSender<Sightings>,
-    pub(crate) telemetry: Telemetry,
 }
 
 impl Gauges {
@@ -56,7 +54,6 @@ impl Gauges {
         for (integration, condition) in shown.conditions.iter() {
             of_integration(integration.as_str(), condition, now);
         }
-        metrics::counter!("tidegate_log_lines_dropped_total").absolute(self.telemetry.dropped_lines());
         channel("engine", &self.messages);
         channel("news", &self.news);
         channel("sightings", &self.sightings);
