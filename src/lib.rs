@@ -25,3 +25,4 @@ mod standby;
 pub mod status;
 pub mod stores;
 pub mod telemetry;
+mod text;

@@ -26,7 +26,7 @@ use crate::admin;
 use crate::clock::Clock;
 use crate::config::ControlPlane;
 use crate::engine::published::{Desk, Newsstand};
-use crate::{drivers, measures};
+use crate::{drivers, measures, text};
 use dial::{LinkFault, dial};
 use redial::Redial;
 use session::Session;
@@ -69,7 +69,8 @@ impl Link {
                 return;
             }
             measures::link_failed();
-            let reason = crate::exit::chain(&fault);
+            // Whoever speaks on the other side chose the words.
+            let reason = text::cut(&text::visible(&crate::exit::chain(&fault)), proto::limits::TEXT_BYTES);
             let since = self.clock.wall();
             self.stands.send_modify(|link| match link {
                 admin::Link::Down { reason: held, .. } => held.clone_from(&reason),

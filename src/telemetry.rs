@@ -23,6 +23,7 @@ use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use crate::config::{Log, LogFormat};
+use crate::text::turns;
 use paper::{MOST_WAITING, Paper};
 
 /// What our own packages' names begin with.
@@ -128,6 +129,50 @@ pub fn start(log: Log) -> Result<Telemetry, TelemetryFault> {
     Ok(Telemetry { filter: handle, level: Arc::new(Mutex::new(log.level)), paper, metrics })
 }
 
+/// Lines of text in which nothing of others begins a line, moves the cursor or turns the writing direction. In JSON it
+/// cannot.
+struct Plain<W> {
+    to: W,
+    /// The log's own escapes stand in them; those in values are made visible before.
+    colours: bool,
+}
+
+struct PlainLine<W> {
+    to: W,
+    colours: bool,
+}
+
+impl<'w, W: fmt::MakeWriter<'w>> fmt::MakeWriter<'w> for Plain<W> {
+    type Writer = PlainLine<W::Writer>;
+
+    fn make_writer(&'w self) -> Self::Writer {
+        PlainLine { to: self.to.make_writer(), colours: self.colours }
+    }
+}
+
+impl<W: Write> Write for PlainLine<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        let mut shown = String::with_capacity(text.len() + 1);
+        for c in text.chars() {
+            let ours = c == '\t' || c == '\u{1b}' && self.colours;
+            if (c.is_control() && !ours) || turns(c) {
+                shown.extend(c.escape_default());
+            } else {
+                shown.push(c);
+            }
+        }
+        shown.push('\n');
+        self.to.write_all(shown.as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
 /// Writes the line that says how many were dropped, as the log's own.
 fn apology(format: LogFormat, is_terminal: bool, dropped: u64) -> Vec<u8> {
     let page = Page::default();
@@ -179,7 +224,7 @@ where
     };
     if is_text {
         let colours = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
-        fmt::layer().with_ansi(colours).with_target(false).with_writer(to).boxed()
+        fmt::layer().with_ansi(colours).with_target(false).with_writer(Plain { to, colours }).boxed()
     } else {
         fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(to).boxed()
     }
@@ -248,6 +293,24 @@ mod tests {
         assert_eq!(text.matches("A line before the last one").count(), 2_000);
         let last = text.lines().last().unwrap();
         assert!(last.contains("A part of the agent panicked") && last.contains("a planted fault"), "{last}");
+    }
+
+    #[test]
+    fn a_line_of_text_is_one_line_whatever_stands_in_it() {
+        let hostile = "a\nb\r\u{1b}[2Jc\u{202e}d\0";
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let page = Page::default();
+            let to = page.clone();
+            let subscriber = tracing_subscriber::registry().with(lines(format, false, move || to.clone()));
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::info!(name = hostile, shown = %hostile, "Told: {hostile}");
+                tracing::info!("The next line");
+            });
+            let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+            assert_eq!(text.lines().count(), 2, "{text:?}");
+            let turned = format == LogFormat::Text && text.contains('\u{202e}');
+            assert!(!turned && !text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+        }
     }
 
     #[test]

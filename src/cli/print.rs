@@ -12,6 +12,7 @@ use serde_json::json;
 use super::fault::Fault;
 use crate::exit;
 use crate::telemetry::LAST_WORDS;
+pub(super) use crate::text::visible;
 
 /// Where and how to print.
 #[derive(Debug, Clone, Copy)]
@@ -122,22 +123,6 @@ impl Lines {
             self.push(line.trim_end());
         }
     }
-}
-
-/// Replaces control characters, and those that turn the writing direction, by their escapes.
-pub(super) fn visible(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
-        if c.is_control() || turns(c) {
-            shown.extend(c.escape_default());
-        } else {
-            shown.push(c);
-        }
-        shown
-    })
-}
-
-const fn turns(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

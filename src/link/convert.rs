@@ -102,12 +102,7 @@ fn from_one(field: &'static str, number: u64) -> Result<u64, Fault> {
     if number == 0 { Err(Fault::Missing { field }) } else { Ok(number) }
 }
 
-/// Cuts prose that is too long, and shows that it was cut.
+/// Puts a text for people on the wire: what others named in it moves nobody's cursor, and it fits.
 fn cut(text: &str, most: usize) -> String {
-    const SIGN: &str = "…";
-    if text.len() <= most {
-        return text.to_owned();
-    }
-    let end = text.floor_char_boundary(most.saturating_sub(SIGN.len()));
-    format!("{}{SIGN}", text.get(..end).unwrap_or_default())
+    crate::text::cut(&crate::text::visible(text), most)
 }

@@ -87,6 +87,13 @@ impl Session<'_> {
             Some(v1::control_message::Message::Goodbye(wire)) => return Err(goodbye(&wire)),
             _ => return Err(malformed("its first message is no Welcome")),
         };
+        if welcome.protocol != proto::PROTOCOL {
+            let offered = proto::PROTOCOL;
+            return Err(malformed(format!(
+                "it chose protocol {} and {offered} was offered",
+                welcome.protocol
+            )));
+        }
         self.tell(Message::Heard { source: Source::ControlPlane, said: welcome.server_time }).await?;
         let journal = self.desk.published.borrow().journal;
         let committed = welcome
