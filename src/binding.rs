@@ -22,6 +22,19 @@ impl Gate {
         Self { identity, mode, allowed: Arc::default() }
     }
 
+    /// Asks before a secret is read. Nothing is written: what is never read is bound to nothing.
+    ///
+    /// # Errors
+    /// `binding_refused`, with the way out.
+    pub(crate) async fn may_read(
+        &self,
+        reference: &Reference,
+        endpoint: &Endpoint,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
+        self.asked(reference, endpoint, now, Before::Reading).await
+    }
+
     /// Asks, and writes a new pin down before anything is sent.
     ///
     /// # Errors
@@ -32,24 +45,44 @@ impl Gate {
         endpoint: &Endpoint,
         now: Timestamp,
     ) -> Result<(), Failure> {
+        self.asked(reference, endpoint, now, Before::Sending).await
+    }
+
+    async fn asked(
+        &self,
+        reference: &Reference,
+        endpoint: &Endpoint,
+        now: Timestamp,
+        before: Before,
+    ) -> Result<(), Failure> {
         let (gate, reference, endpoint) = (self.clone(), reference.clone(), endpoint.clone());
-        let work = move || gate.ask(&reference, endpoint, now);
+        let work = move || gate.ask(&reference, endpoint, now, before);
         let done = tokio::task::spawn_blocking(work).await;
         done.unwrap_or_else(|fault| Err(Failure::not_done(Code::BINDING_REFUSED, fault.to_string())))
     }
 
-    fn ask(&self, reference: &Reference, endpoint: Endpoint, now: Timestamp) -> Result<(), Failure> {
-        let ruled = self.rule(reference, &endpoint, now);
+    fn ask(
+        &self,
+        reference: &Reference,
+        endpoint: Endpoint,
+        now: Timestamp,
+        before: Before,
+    ) -> Result<(), Failure> {
+        let ruled = self.rule(reference, &endpoint, now, before);
         let place = (reference.document(), endpoint);
         let mut allowed = self.allowed.lock().unwrap_or_else(PoisonError::into_inner);
         match ruled {
             Ok(()) => {
-                allowed.insert(place);
+                if before == Before::Sending {
+                    allowed.insert(place);
+                }
                 Ok(())
             }
             // What was allowed while the pins could be read goes on: closing must not wait for a file.
             Err(Fault::Unreadable(fault)) if allowed.contains(&place) => {
-                tracing::warn!(%fault, %reference, "The bindings cannot be read; the secret goes where this process sent it before");
+                if before == Before::Sending {
+                    tracing::warn!(%fault, %reference, "The bindings cannot be read; the secret goes where this process sent it before");
+                }
                 Ok(())
             }
             Err(fault) => {
@@ -61,8 +94,14 @@ impl Gate {
         }
     }
 
-    /// Rules on a secret and a place, and writes the pin down when it is the first one.
-    fn rule(&self, reference: &Reference, endpoint: &Endpoint, now: Timestamp) -> Result<(), Fault> {
+    /// Rules on a secret and a place, and writes the pin down when it is the first one that is sent.
+    fn rule(
+        &self,
+        reference: &Reference,
+        endpoint: &Endpoint,
+        now: Timestamp,
+        before: Before,
+    ) -> Result<(), Fault> {
         let unusable = |fault: &dyn std::fmt::Display| Fault::Unusable(fault.to_string());
         let bindings: Bindings = self
             .identity
@@ -70,7 +109,7 @@ impl Gate {
             .map_err(Fault::Unreadable)?
             .map_err(|fault| unusable(&fault))?;
         let ruling = bindings.rule(self.mode, reference, endpoint, now).map_err(Fault::Refused)?;
-        if ruling == Ruling::Bound {
+        if ruling == Ruling::Bound || before == Before::Reading {
             return Ok(());
         }
         // Ruled on again where nobody else can pin: of two first uses the second one is no first use.
@@ -85,6 +124,13 @@ impl Gate {
         });
         written.unwrap_or_else(|fault| Err(unusable(&fault)))
     }
+}
+
+/// What is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    Reading,
+    Sending,
 }
 
 /// Why a secret is not sent.

@@ -200,8 +200,11 @@ impl Targets {
             Failure::refused(Code::CONFIG_REFUSED, fault.to_string()).with_retry(Retry::NeedsHuman)
         })?;
         let endpoint = connect.endpoint();
-        let fetched = self.admit(integration, &reference, &endpoint).await?;
+        let fetched = self.fetch(integration, &reference, &endpoint).await?;
         let secret = TargetSecret::new(fetched.duplicate_values(), fetched.version.as_str());
+        secret.fits(driver.manifest())?;
+        // Only now: what could not be read, or never sent, is bound to nothing.
+        self.gate.admit(&reference, &endpoint, self.shop.clock.wall()).await?;
         let context = TargetContext {
             connector: self.shop.connector.clone(),
             integration: integration.id.clone(),
@@ -223,21 +226,19 @@ impl Targets {
         Ok(Live { integration: Arc::clone(integration), target, identity })
     }
 
-    /// Fetches the secret if its reference may be sent there, and pins the reference at its first use.
-    async fn admit(
+    /// Fetches the secret, if its reference may be sent there.
+    async fn fetch(
         &self,
         integration: &Integration,
         reference: &Reference,
         endpoint: &Endpoint,
     ) -> Result<Arc<Fetched>, Failure> {
-        let now = self.shop.clock.wall();
         if reference.scheme() == Scheme::Sealed {
-            // What does not open there is not bound to it, either.
             let opened = secrets::sealed::open(reference, &integration.id, endpoint, &self.shop.sealing)?;
-            self.gate.admit(reference, endpoint, now).await?;
             return Ok(Arc::new(opened));
         }
-        self.gate.admit(reference, endpoint, now).await?;
+        let now = self.shop.clock.wall();
+        self.gate.may_read(reference, endpoint, now).await?;
         self.shop.secrets.fetch_for_login(reference, &integration.id, now).await
     }
 

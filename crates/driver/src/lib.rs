@@ -87,6 +87,15 @@ impl TargetSecret {
         self.values.get(key)
     }
 
+    /// Looks whether every key is there that this kind of target always needs.
+    ///
+    /// # Errors
+    /// As [`Self::value`].
+    pub fn fits(&self, manifest: &Manifest) -> Result<(), Failure> {
+        let mut needed = manifest.secret_keys.iter().filter(|key| key.required);
+        needed.try_for_each(|key| self.value(key.key).map(drop))
+    }
+
     /// Refuses a secret that is not as this kind of target needs it.
     pub fn malformed(detail: &str) -> Failure {
         Failure::refused(model::Code::SECRET_MALFORMED, detail).with_retry(model::Retry::AfterNewSecret)

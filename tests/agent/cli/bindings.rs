@@ -63,6 +63,73 @@ fn bound(world: &World) -> Vec<Value> {
 }
 
 #[test]
+fn a_secret_that_was_not_read_is_bound_to_nothing() {
+    let mut world = World::without_integration(&[]);
+    let good = std::fs::read_to_string(world.bench.path("secrets/admin.json")).unwrap();
+    let half = good.replace("username", "user");
+    let elsewhere = world.bench.path("elsewhere.json");
+    world.bench.write("elsewhere.json", &good);
+    let admin = world.bench.path("secrets/admin.json");
+    type Spoil<'s> = Box<dyn Fn(&World) + 's>;
+    let table: Vec<(&str, Spoil<'_>, &str)> = vec![
+        (
+            "others may read it",
+            Box::new(|world| world.bench.mode("secrets/admin.json", 0o644)),
+            "secret_denied",
+        ),
+        (
+            "others may write it",
+            Box::new(|world| world.bench.mode("secrets/admin.json", 0o620)),
+            "secret_denied",
+        ),
+        ("it is gone", Box::new(|_| std::fs::remove_file(&admin).unwrap()), "secret_missing"),
+        ("it is a folder", Box::new(|_| std::fs::create_dir(&admin).unwrap()), "secret_denied"),
+        (
+            "it leads out of the folder",
+            Box::new(|_| {
+                std::fs::remove_dir(&admin).unwrap();
+                std::os::unix::fs::symlink(&elsewhere, &admin).unwrap();
+            }),
+            "secret_denied",
+        ),
+        (
+            "a key is missing",
+            Box::new(|world| {
+                std::fs::remove_file(&admin).unwrap();
+                world.bench.write("secrets/admin.json", &half);
+            }),
+            "secret_malformed",
+        ),
+        ("it is empty", Box::new(|world| world.bench.write("secrets/admin.json", "")), "secret_malformed"),
+        (
+            "it is endless",
+            Box::new(|world| world.bench.write("secrets/admin.json", &"x".repeat(2 << 20))),
+            "secret_malformed",
+        ),
+    ];
+    let mut revision = 7;
+    for (name, spoil, code) in table {
+        spoil(&world);
+        revision += 1;
+        world.plane.order([world.led(revision, &[])]);
+        let failure = world.plane.until(name, || {
+            world.plane.told().into_iter().find_map(|report| match report {
+                Told::IntegrationHealth(told) if told.revision == revision => told.failure,
+                _ => None,
+            })
+        });
+        assert_eq!(failure.code, code, "{name}: {failure:?}");
+        assert_eq!(bound(&world), Vec::<Value>::new(), "{name}: it is bound");
+    }
+    world.bench.write("secrets/admin.json", &good);
+    world.plane.order([world.led(revision + 1, &[])]);
+    world.wait_good(revision + 1);
+    assert_eq!(bound(&world).len(), 1, "{:?}", bound(&world));
+    world.agent().signal(rustix::process::Signal::TERM);
+    assert_eq!(world.agent().code(), 0);
+}
+
+#[test]
 fn a_secret_goes_nowhere_else_because_the_control_plane_says_so() {
     let (mut world, door) = behind_a_door(&[]);
     world.open("a-1", "ann", "orders");
