@@ -328,10 +328,14 @@ struct Held {
     seat: Option<Seat>,
 }
 
-/// Opens the journal of one agent.
+/// Opens the journal of one agent. One of a newer build is read: what it knows of is closed, and nothing else is done.
 async fn of_one(journal: &config::Journal, store: &IdentityStore) -> Result<Held, AppFault> {
     let options = of_file(journal).unwrap_or_else(|| SqliteOptions::new(&journal.dir));
-    let opened: Arc<dyn Journal> = Arc::new(Sqlite::open(options).await?);
+    let opened = match Sqlite::open(options.clone()).await {
+        Err(JournalFault::TooNew { .. }) => Sqlite::open_close_only(options).await?,
+        opened => opened?,
+    };
+    let opened: Arc<dyn Journal> = Arc::new(opened);
     if let Ok(true) = store.shares_volume_with(&journal.dir) {
         tracing::warn!(
             "Identity and journal are on one volume: if it is lost, open accounts cannot be recognised any more"

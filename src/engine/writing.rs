@@ -35,6 +35,9 @@ impl Engine {
 
     pub(super) async fn reload(&mut self) -> Result<(), EngineFault> {
         (self.book, self.incarnation, self.committed) = load(&self.parts, &self.saved).await?;
+        if !self.journal_works {
+            tracing::info!("The journal could be read again");
+        }
         self.journal_works = true;
         self.unread = false;
         self.lapses += 1;
@@ -140,9 +143,8 @@ impl Engine {
     pub(super) async fn try_journal(&mut self) {
         if self.unread {
             // What was lost may be there: nothing is written before it is known.
-            match self.reload().await {
-                Ok(()) => tracing::info!("The journal could be read again"),
-                Err(fault) => tracing::debug!(%fault, "The journal still cannot be read"),
+            if let Err(fault) = self.reload().await {
+                tracing::debug!(%fault, "The journal still cannot be read");
             }
             return;
         }
