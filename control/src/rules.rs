@@ -16,6 +16,7 @@ pub mod pace;
 pub mod report;
 pub mod request;
 pub mod role;
+pub mod setting;
 pub mod terms;
 pub mod throttle;
 pub mod told;

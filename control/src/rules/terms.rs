@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::fault::{Fault, text_fault};
+use super::setting::Format;
 
 /// Most characters of the text that an admin adds to the access details.
 pub const LONGEST_DETAILS: usize = 400;
@@ -65,10 +66,14 @@ pub struct Catalogue {
     pub permissions: BTreeMap<String, BTreeSet<String>>,
     /// Settings by key: whether they are required.
     pub settings: BTreeMap<String, bool>,
+    /// What the text of a setting must look like, by key; builds before this one kept none.
+    #[serde(default)]
+    pub formats: BTreeMap<String, Format>,
 }
 
 /// Returns all that is wrong with an integration that an admin wants to apply. `catalogue` is what the
-/// connector's own driver needs, when the connector has been seen; the driver checks the values itself.
+/// connector's own driver told that it needs, when the connector has been seen. What only the driver can know about
+/// the values comes later, as the integration's health.
 pub fn offer_faults(offer: &Offer, catalogue: Option<&Catalogue>) -> Vec<Fault> {
     let mut faults = vec![];
     let settings = &offer.integration.settings;
@@ -121,18 +126,25 @@ pub fn offer_faults(offer: &Offer, catalogue: Option<&Catalogue>) -> Vec<Fault> 
     if let Some(catalogue) = catalogue {
         for key in settings.keys().filter(|key| !catalogue.settings.contains_key(*key)) {
             faults.push(Fault::new(
-                format!("settings.{key}"),
+                format!("settings.{}", key.escape_debug()),
                 format!("the driver `{}` has no such setting", offer.integration.kind),
                 "`tidegatectl integrations drivers` shows those that it has",
             ));
         }
         for (key, _) in catalogue.settings.iter().filter(|(_, required)| **required) {
-            if settings.get(key).is_none_or(|value| value.is_empty()) {
+            if settings.get(key).is_none_or(|value| value.trim().is_empty()) {
                 faults.push(Fault::new(
                     format!("settings.{key}"),
                     format!("the driver `{}` needs it", offer.integration.kind),
                     "give it",
                 ));
+            }
+        }
+        for (key, value) in settings {
+            if let Some((reason, way_out)) =
+                catalogue.formats.get(key).and_then(|format| format.misfit(value))
+            {
+                faults.push(Fault::new(format!("settings.{}", key.escape_debug()), reason, way_out));
             }
         }
     }

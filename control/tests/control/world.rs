@@ -14,6 +14,7 @@ use control::record::{Driver, User};
 use control::rules::asking::Ask;
 use control::rules::hello::Hello;
 use control::rules::role::{Actor, Role};
+use control::rules::setting::Format;
 use control::rules::terms::{Approval, Catalogue};
 use control::store::Store;
 use control::store::sqlite::SqliteStore;
@@ -153,6 +154,7 @@ pub(crate) fn catalogue() -> Catalogue {
     Catalogue {
         permissions: BTreeMap::from([("postgresql-table".into(), permissions.into())]),
         settings: BTreeMap::from([("host".into(), true), ("port".into(), false)]),
+        formats: BTreeMap::from([("port".into(), Format::Port)]),
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Unreadable, name};
 use crate::record::Driver;
+use crate::rules::setting::Format;
 use crate::rules::terms::Catalogue;
 
 /// Reads a driver's manifest.
@@ -19,8 +20,25 @@ pub(super) fn driver(connector: &ConnectorId, wire: v1::DriverManifest) -> Resul
         permissions.insert(name("manifests.resources.kind", resource.kind.clone())?, names.collect());
     }
     let settings = wire.fields.iter().map(|field| (field.key.clone(), field.required)).collect();
-    let catalogue = Catalogue { permissions, settings };
+    let formats = wire.fields.iter().map(|field| (field.key.clone(), format(field))).collect();
+    let catalogue = Catalogue { permissions, settings, formats };
     Ok(Driver { connector: connector.clone(), kind, manifest: shown(&wire), catalogue })
+}
+
+/// One that is not told, or that this build does not know, is as any text.
+fn format(field: &v1::SettingField) -> Format {
+    use v1::field_format::Format as Wire;
+    match field.format.as_ref().and_then(|format| format.format.as_ref()) {
+        None => Format::Any,
+        Some(Wire::Text(text)) => Format::Text { max_bytes: text.max_bytes },
+        Some(Wire::Host(_)) => Format::Host,
+        Some(Wire::Port(_)) => Format::Port,
+        Some(Wire::Choice(choice)) => Format::Choice { allowed: choice.allowed.clone() },
+        Some(Wire::Whole(whole)) => Format::Whole { least: whole.least, most: whole.most },
+        Some(Wire::Flag(_)) => Format::Flag,
+        Some(Wire::Duration(_)) => Format::Duration,
+        Some(Wire::Pem(_)) => Format::Pem,
+    }
 }
 
 fn shown(wire: &v1::DriverManifest) -> Value {

@@ -2,6 +2,7 @@
 
 use control::rules::asking::{Ask, ask_faults};
 use control::rules::order::hint;
+use control::rules::setting::Format;
 use control::rules::terms::{Approval, Offer, offer_faults};
 use model::{
     ConnectorId, DriverKind, Entitlement, Integration, IntegrationId, Lifecycle, Policy, ResourceId,
@@ -174,6 +175,21 @@ fn an_integration_is_checked_whole() {
             with(&|offer| offer.integration.settings.clear()),
             vec!["settings.host"],
         ),
+        (
+            "blank where something is needed",
+            with(&|offer| drop(offer.integration.settings.insert("host".into(), " \t".into()))),
+            vec!["settings.host"],
+        ),
+        (
+            "no port",
+            with(&|offer| drop(offer.integration.settings.insert("port".into(), "abc".into()))),
+            vec!["settings.port"],
+        ),
+        (
+            "a port that is not given",
+            with(&|offer| drop(offer.integration.settings.insert("port".into(), "".into()))),
+            vec![],
+        ),
         ("cleanup at once", with(&|offer| offer.integration.policy = policy(None, Some(0))), vec![]),
         (
             "rotation at once",
@@ -191,6 +207,76 @@ fn an_integration_is_checked_whole() {
         offer.integration.settings.insert("hots".into(), "db".into());
     });
     assert!(offer_faults(&unknown, None).is_empty(), "a driver that was never seen was consulted");
+}
+
+#[test]
+fn a_setting_is_refused_for_what_the_manifest_tells_and_for_nothing_else() {
+    let choice = || Format::Choice { allowed: vec!["require".into(), "verify-full".into()] };
+    let whole = || Format::Whole { least: 2, most: 10 };
+    let long = "x".repeat(64);
+    let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let table: Vec<(&str, Format, &str, bool)> = vec![
+        ("anything", Format::Any, "a\nb", true),
+        ("a text", Format::Text { max_bytes: 4 }, "größ", false),
+        ("a text that fits", Format::Text { max_bytes: 6 }, "größ", true),
+        ("a text of two lines", Format::Text { max_bytes: 9 }, "a\nb", false),
+        ("a name", Format::Host, "db-1.example.org", true),
+        ("a name in capitals and with a blank behind it", Format::Host, "DB_1.Example.ORG ", true),
+        ("IPv4", Format::Host, "192.0.2.1", true),
+        ("IPv6", Format::Host, "2001:db8::1", true),
+        ("IPv6 in brackets", Format::Host, "[2001:db8::1]", true),
+        ("half a bracket", Format::Host, "[2001:db8::1", false),
+        ("a host with a port", Format::Host, "db:5432", false),
+        ("a URL", Format::Host, "postgres://db/shop", false),
+        ("a user", Format::Host, "ann@db", false),
+        ("a zone", Format::Host, "fe80::1%eth0", false),
+        ("beyond ASCII", Format::Host, "größe.example.org", false),
+        ("a long label", Format::Host, &long, false),
+        ("a line break in a name", Format::Host, "db\n.example.org", false),
+        ("the least port", Format::Port, "1", true),
+        ("the most", Format::Port, "65535", true),
+        ("no number", Format::Port, "abc", false),
+        ("nothing", Format::Port, "0", false),
+        ("too much", Format::Port, "65536", false),
+        ("signed", Format::Port, "+5", false),
+        ("far too much", Format::Port, "99999999999999999999", false),
+        ("a word", choice(), "verify-full", true),
+        ("another word", choice(), "Verify-Full", false),
+        ("the least", whole(), "2", true),
+        ("less", whole(), "1", false),
+        ("more", whole(), "11", false),
+        ("a fraction", whole(), "2.5", false),
+        ("yes", Format::Flag, "true", true),
+        ("yes in another tongue", Format::Flag, "yes", false),
+        ("a length of time", Format::Duration, "1h30m", true),
+        ("a length without a unit", Format::Duration, "90", false),
+        ("certificates", Format::Pem, pem, true),
+        ("no certificate", Format::Pem, "AAAA", false),
+        (
+            "a private key",
+            Format::Pem,
+            "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----",
+            false,
+        ),
+        ("not given", Format::Port, "  ", true),
+    ];
+    for (name, format, text, fits) in table {
+        let misfit = format.misfit(text);
+        assert_eq!(misfit.is_none(), fits, "{name}: {misfit:?}");
+        if let Some((reason, way_out)) = misfit {
+            assert!(!reason.is_empty() && !way_out.is_empty(), "{name}");
+            assert!(!reason.contains("hunter2") && !way_out.contains("hunter2"), "{name} is repeated");
+        }
+    }
+}
+
+#[test]
+fn a_catalogue_that_a_build_before_this_one_kept_is_read() {
+    let kept = r#"{"permissions":{"table":["READ_ONLY"]},"settings":{"port":true}}"#;
+    let kept: control::rules::terms::Catalogue = serde_json::from_str(kept).unwrap();
+    let mut offer = offer();
+    offer.integration.settings = [("port".into(), "abc".into())].into();
+    assert!(offer_faults(&offer, Some(&kept)).is_empty(), "what nobody told is not looked at");
 }
 
 #[test]
