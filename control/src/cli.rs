@@ -219,6 +219,10 @@ async fn run_bootstrap(bootstrap: Bootstrap) -> anyhow::Result<()> {
         }
     };
     let written = file.write_all(clear.expose().as_bytes()).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // Half a token helps nobody, and would be in the way of the next try.
+        std::fs::remove_file(&bootstrap.out).ok();
+    }
     written.with_context(|| format!("cannot write `{out}`: free space and bootstrap again"))?;
     print(&json!({ "event": "bootstrapped", "user": user.id, "email": user.email, "token_file": out }))
 }

@@ -8,6 +8,7 @@ mod caller;
 mod describe;
 mod etag;
 mod once;
+mod path;
 mod problem;
 mod query;
 mod route;

@@ -3,7 +3,7 @@
 use model::Span;
 
 use crate::rules::approval::NotNow;
-use crate::rules::fault::Fault;
+use crate::rules::fault::{Fault, told_back};
 use crate::rules::role::Denied;
 use crate::store::StoreFault;
 
@@ -35,7 +35,7 @@ pub enum Refusal {
 impl Refusal {
     /// States that there is no such thing, or that the asker may not see it.
     pub fn missing(what: &'static str, id: impl ToString) -> Self {
-        Self::NotFound { what, id: id.to_string() }
+        Self::NotFound { what, id: told_back(&id.to_string()) }
     }
 
     /// States that it does not fit how things are now.

@@ -10,7 +10,7 @@ use super::{Deed, Who};
 use crate::record::{KeyRecord, Token, User};
 use crate::refusal::Refusal;
 use crate::rules::approval;
-use crate::rules::fault::text_fault;
+use crate::rules::fault::{text_fault, turns};
 use crate::rules::order::Order;
 use crate::rules::request::Stage;
 use crate::rules::role::{Doing, Role};
@@ -47,8 +47,8 @@ pub fn email(text: &str) -> Result<String, Refusal> {
     if local.is_empty() || domain.is_empty() || domain.contains('@') {
         return fault("it is not an address");
     }
-    if text.len() > 254 || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return fault("it is longer than 254 bytes, or has spaces in it");
+    if text.len() > 254 || text.chars().any(|c| c.is_control() || c.is_whitespace() || turns(c)) {
+        return fault("it is longer than 254 bytes, or has spaces or unseen characters in it");
     }
     Ok(text)
 }

@@ -23,9 +23,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         })?;
         let text: &[u8] = if bytes.iter().all(u8::is_ascii_whitespace) { b"{}" } else { &bytes };
         serde_json::from_slice(text).map(Self).map_err(|fault| {
-            let detail = format!("the body does not fit: {fault}");
+            let fault = Fault::new("body", fault.to_string(), "see the OpenAPI description");
+            let detail = format!("the body does not fit: {}", fault.reason);
             let mut problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail);
-            problem.faults = vec![Fault::new("body", fault.to_string(), "see the OpenAPI description")];
+            problem.faults = vec![fault];
             problem
         })
     }

@@ -13,9 +13,10 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// Names a fault.
+    /// Names a fault. What it repeats of what was sent is told back short, and moves no cursor.
     pub fn new(field: impl Into<String>, reason: impl Into<String>, way_out: impl Into<String>) -> Self {
-        Self { field: field.into(), reason: reason.into(), way_out: way_out.into() }
+        let (field, reason) = (told_back(&field.into()), told_back(&reason.into()));
+        Self { field, reason, way_out: way_out.into() }
     }
 }
 
@@ -31,5 +32,34 @@ pub fn text_fault(field: &str, text: &str, most: usize, lines: bool) -> Option<F
         ));
     }
     let odd = text.chars().find(|c| c.is_control() && !(lines && matches!(c, '\n' | '\r' | '\t')));
-    odd.map(|c| Fault::new(field, format!("it has the control character {c:?}"), "remove it"))
+    let odd = odd.map(|c| Fault::new(field, format!("it has the control character {c:?}"), "remove it"));
+    odd.or_else(|| {
+        let turn = text.chars().find(|c| turns(*c))?;
+        let reason =
+            format!("it has {}, which turns the writing direction of what follows", turn.escape_unicode());
+        Some(Fault::new(field, reason, "remove it"))
+    })
+}
+
+/// Returns true for what makes a text look otherwise than it is to who decides on it: other scripts need none of it.
+pub const fn turns(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Makes what a caller sent fit to be told back: short, and without anything that moves a cursor.
+pub fn told_back(text: &str) -> String {
+    const MOST: usize = 400;
+    let mut told = String::new();
+    for (at, c) in text.chars().enumerate() {
+        if at == MOST {
+            told.push('…');
+            break;
+        }
+        if c.is_control() || turns(c) {
+            told.extend(c.escape_unicode());
+        } else {
+            told.push(c);
+        }
+    }
+    told
 }

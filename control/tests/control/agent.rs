@@ -53,7 +53,7 @@ impl Memory {
         }
     }
 
-    fn hello(&self) -> v1::Hello {
+    pub(crate) fn hello(&self) -> v1::Hello {
         let permission = |name: &str| v1::PermissionType { name: name.into(), ..Default::default() };
         let manifest = v1::DriverManifest {
             kind: "postgres".into(),

@@ -39,15 +39,12 @@ struct Server {
 
 impl Server {
     fn start(data: &Path) -> Self {
-        let mut child = program()
-            .arg("serve")
-            .arg("--data")
-            .arg(data)
-            .args(["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--dev"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let addresses = ["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--dev"];
+        Self::by(program().args(["serve", "--data"]).arg(data).args(addresses))
+    }
+
+    fn by(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready = serde_json::from_str(&line).unwrap_or_else(|fault| panic!("{fault}: {line}"));
@@ -113,6 +110,112 @@ async fn from_nothing_to_a_first_session_and_through_a_kill() {
     let anew = server.session(&token).await;
     assert_eq!(anew["incarnation"], begun["incarnation"]);
     assert_ne!(anew["incarnation"], session["incarnation"]);
+}
+
+/// Lets a process write files of so many bytes at most; `None`: as long as it likes.
+fn limit(pid: u32, bytes: Option<u64>) {
+    let most = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+    let set = Command::new("prlimit").args(["--pid", &pid.to_string(), &format!("--fsize={most}:")]).status();
+    assert!(set.unwrap().success(), "util-linux has prlimit");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_written_is_refused_and_not_half_done() {
+    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+    let folder = Folder::new();
+    let (data, file) = (folder.path().join("data"), folder.path().join("token"));
+    assert!(bootstrap(&data, &file).status.success());
+    let token = std::fs::read_to_string(&file).unwrap();
+    // A file that may not grow is an error to it, as a full disk is, and not its end.
+    let mut server = Server::by(
+        Command::new("/bin/sh")
+            .args([
+                "-c",
+                "trap '' XFSZ; exec \"$@\"",
+                "sh",
+                env!("CARGO_BIN_EXE_tidegate-control"),
+                "serve",
+                "--data",
+            ])
+            .arg(&data)
+            .args(["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--dev"]),
+    );
+    let authority = std::fs::read(server.ready["ca_file"].as_str().unwrap()).unwrap();
+    let authority = reqwest::Certificate::from_pem(&authority).unwrap();
+    let client = reqwest::Client::builder().tls_certs_only([authority]).timeout(PATIENCE).build().unwrap();
+    let base = format!("https://{}/api/v1", server.ready["http"].as_str().unwrap());
+    let make = async |name: &str| {
+        let body = serde_json::json!({ "email": format!("{name}@example.org"), "roles": ["requester"] });
+        let answer =
+            client.post(format!("{base}/users")).bearer_auth(&token).json(&body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    let count = async |path: &str| {
+        let found = client.get(format!("{base}/{path}?limit=500")).bearer_auth(&token).send().await.unwrap();
+        found.json::<Value>().await.unwrap()["items"].as_array().unwrap().len()
+    };
+    assert_eq!(make("ann").await.0, 201);
+    let before = (count("users").await, count("audit").await);
+    limit(server.child.id(), Some(4_096));
+    let (status, told) = make("bob").await;
+    assert_eq!((status, told["code"].as_str()), (503, Some("store_unavailable")), "{told}");
+    assert_eq!((count("users").await, count("audit").await), before, "half of it was done");
+    limit(server.child.id(), None);
+    assert_eq!(make("bob").await.0, 201, "it goes on by itself");
+    assert_eq!(server.signal("-KILL"), None);
+    let server = Server::start(&data);
+    assert_eq!(server.session(&token).await["user"]["email"], "root@example.org");
+}
+
+#[test]
+fn what_cannot_be_served_is_refused_before_anything_is_made() {
+    let folder = Folder::new();
+    let data = folder.path().join("data");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    let serve = |args: &[&str]| {
+        let mut command = program();
+        command.args(["serve", "--data"]).arg(&data).args(args);
+        run(&mut command)
+    };
+    let (grpc, http, dev) = (["--grpc", "127.0.0.1:0"], ["--http", "127.0.0.1:0"], ["--dev"]);
+    let table: [(&str, Vec<&str>, &str); 6] = [
+        ("no address", [&["--grpc", "here"], &http[..], &dev].concat(), "--grpc"),
+        ("a port beyond ports", [&grpc[..], &["--http", "127.0.0.1:65536"], &dev].concat(), "--http"),
+        (
+            "no length of time",
+            [&grpc[..], &http, &dev, &["--max-duration", "24"]].concat(),
+            "number and a unit",
+        ),
+        (
+            "no time at all",
+            [&grpc[..], &http, &dev, &["--max-duration", "0s"]].concat(),
+            "--max-duration is 0",
+        ),
+        ("an unknown word", [&grpc[..], &http, &dev, &["--plain"]].concat(), "--plain"),
+        ("no certificate", [&grpc[..], &http].concat(), "--tls-cert"),
+    ];
+    for (name, args, part) in table {
+        let refused = serve(&args);
+        let told = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && told.contains(part), "{name}: {told}");
+        assert!(!data.exists(), "{name}: the folder was made");
+    }
+    for (name, admin, out, part) in [
+        ("no address", "root", "t1", "it has no `@`"),
+        ("an address with a turn of direction", "ro\u{202e}ot@example.org", "t2", "email"),
+        ("a place that is not there", "root@example.org", "none/t3", "cannot make"),
+    ] {
+        let mut command = program();
+        let out = folder.path().join(out);
+        command.args(["bootstrap", "--data"]).arg(&data).args(["--admin", admin, "--out"]).arg(&out);
+        let refused = run(&mut command);
+        let told = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && told.contains(part), "{name}: {told}");
+        assert!(!out.exists(), "{name}: an empty file is left");
+    }
+    let refused = run(program().args(["bootstrap", "--admin", "a@b.c", "--out", "t", "--data"]).arg(&file));
+    assert!(!refused.status.success(), "a file served as a folder");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod agent;
 mod changes;
 mod commands;
+mod hostile_frames;
 mod rest;
 mod restored;
 mod rules;

@@ -2,6 +2,7 @@
 
 mod access;
 mod edges;
+mod hostile;
 mod setup;
 
 use reqwest::{Certificate, Client, Method, RequestBuilder, StatusCode};

@@ -1,7 +1,7 @@
 //! Connectors: agents, their tokens, keys and pauses.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use model::Span;
 
@@ -9,6 +9,7 @@ use crate::changes::connectors as change;
 use crate::http::body::Body;
 use crate::http::caller::{Caller, Once};
 use crate::http::once::{Answer, once};
+use crate::http::path::Path;
 use crate::http::problem::Problem;
 use crate::http::query::{Query, after, limit, page};
 use crate::http::show;

@@ -3,6 +3,7 @@
 use crate::changes::requests as change;
 use crate::http::caller::{Caller, Once};
 use crate::http::once::{Answer, once};
+use crate::http::path::Path;
 use crate::http::problem::Problem;
 use crate::http::show;
 use crate::http::view::access::Credential;
@@ -11,7 +12,7 @@ use crate::office::Office;
 use crate::refusal::Refusal;
 use crate::rules::role::Doing;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use model::AccessId;
 

@@ -4,6 +4,7 @@ use crate::changes::people as change;
 use crate::http::body::Body;
 use crate::http::caller::{Caller, Once};
 use crate::http::once::{Answer, once};
+use crate::http::path::Path;
 use crate::http::problem::Problem;
 use crate::http::query::{Query, after, limit, page};
 use crate::http::show;
@@ -15,7 +16,7 @@ use crate::office::Office;
 use crate::refusal::Refusal;
 use crate::rules::role::Doing;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use model::{GranteeId, Span};
 

@@ -1,13 +1,14 @@
 //! The standing list on demand, and accesses that nobody here knows.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 
 use crate::changes::connectors as change;
 use crate::http::body::Body;
 use crate::http::caller::{Caller, Once};
 use crate::http::once::{Answer, once};
+use crate::http::path::Path;
 use crate::http::problem::Problem;
 use crate::http::show;
 use crate::http::view::integration::{Connector, Ordered, StandingOrder, Stray};
