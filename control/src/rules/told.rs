@@ -40,7 +40,8 @@ fn sentence(told: &Told) -> Option<String> {
     let state = match &told.state {
         AccessState::Ending { reason, contained, attempts, .. } => {
             let contained = if *contained { ", login shut" } else { "" };
-            Some(format!("{}{contained}, tries: {attempts}", reason_word(reason)))
+            let tries = if *attempts == 0 { String::new() } else { format!(", tries: {attempts}") };
+            Some(format!("{}{contained}{tries}", reason_word(reason)))
         }
         AccessState::Ended { verdict, residual, .. } if residual.is_empty() => {
             Some(verdict_word(*verdict).into())
