@@ -85,7 +85,13 @@ impl Home {
     /// # Errors
     /// When the file cannot be read.
     pub(crate) fn token(&self) -> Result<Option<Secret>, Fault> {
-        Ok(self.read(TOKEN)?.map(|text| Secret::new(text.trim().to_owned())))
+        let Some(text) = self.read(TOKEN)? else { return Ok(None) };
+        let word = text.trim();
+        if word.is_empty() || !word.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let what = format!("read the token in {}", self.path(TOKEN).display());
+            return Err(Fault::new(Exit::Failed, what, "it is not one word").or("log in again"));
+        }
+        Ok(Some(Secret::new(word.to_owned())))
     }
 
     /// Returns the key that opens this person's credentials.
@@ -143,7 +149,13 @@ impl Home {
             );
         }
         let mut text = Zeroizing::new(String::new());
-        file.take(LONGEST).read_to_string(&mut text).map_err(|fault| Fault::system(what(), &fault))?;
+        file.take(LONGEST + 1).read_to_string(&mut text).map_err(|fault| Fault::system(what(), &fault))?;
+        if text.len() as u64 > LONGEST {
+            let why = format!("it has more than {LONGEST} bytes");
+            return Err(
+                Fault::new(Exit::Failed, what(), why).or("restore the file, or remove it and log in again")
+            );
+        }
         Ok(Some(text))
     }
 

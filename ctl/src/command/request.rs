@@ -55,11 +55,11 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, desk: &Desk<'_>) -> Result<Exit, Fault> {
     let (api, _) = desk.api()?;
-    let seconds = args.duration.as_millis() / 1000;
-    if seconds < 1 {
+    let (seconds, rest) = (args.duration.as_millis() / 1000, args.duration.as_millis() % 1000);
+    if seconds < 1 || rest != 0 {
         return Err(Fault::usage(
             "ask for access",
-            "less than a second is no time",
+            "an access lasts whole seconds, one at least",
             "give for example --for 90m",
         ));
     }

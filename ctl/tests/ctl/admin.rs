@@ -50,6 +50,19 @@ fn a_file_is_checked_whole_before_anything_is_sent() {
         ("an id that is none", SHOP.replace("id: shop-db", "id: shop db"), "the id has the character"),
         ("nothing", "# nothing".into(), "there is no integration in it"),
         ("no YAML", "[".into(), "shop.yaml"),
+        ("a setting in place of settings", format!("{SHOP}settings: 7\n"), "settings"),
+        ("days below nothing", format!("{SHOP}policy: {{credentials_cleanup_period_in_days: -1}}\n"), "days"),
+        ("a limit below nothing", format!("{SHOP}max_duration_seconds: -1\n"), "max_duration_seconds"),
+        (
+            "a limit beyond numbers",
+            format!("{SHOP}max_duration_seconds: 99999999999999999999\n"),
+            "max_duration_seconds",
+        ),
+        (
+            "longer than is read",
+            format!("{SHOP}---\n{}{SHOP}", "# nothing\n".repeat(420_000)),
+            "apply it in parts",
+        ),
     ];
     for (name, text, words) in table {
         let file = world.write("shop.yaml", &text);

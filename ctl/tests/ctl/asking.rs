@@ -96,7 +96,15 @@ fn what_cannot_be_asked_for_is_told_before_it_is_asked() {
     ask("shop/public/orders", &["-p", "ADMIN"])
         .fails(2, &["has no permission ADMIN", "READ_ONLY, READ_WRITE"]);
     ask("shop//orders", &read).fails(2, &["a part of the path is empty"]);
-    ask("shop/public/orders", &["-p", "READ_ONLY", "--for", "500ms"]).fails(2, &["error"]);
+    let long = |text: &str| {
+        world.run(&["request", "shop/public/orders", "-p", "READ_ONLY", "-r", "x", &format!("--for={text}")])
+    };
+    for text in ["0s", "500ms", "90500ms"] {
+        long(text).fails(2, &["whole seconds"]);
+    }
+    for text in ["", "-1h", "1.5h", "90", "1h 30", "h", "99999999999999999999d", "9223372036854775807d"] {
+        long(text).fails(2, &["--for"]);
+    }
     world.run(&["request", "a/b", "-p", "X", "--for", "90", "-r", "x"]).fails(2, &["number and a unit"]);
     world.run(&["request", "a/b", "-p", "X", "-r", "x"]).fails(2, &["--for"]);
     let several = [

@@ -156,6 +156,27 @@ fn files_that_others_can_read_are_refused() {
         fs::set_permissions(world.config(name), fs::Permissions::from_mode(0o600)).unwrap();
     }
     world.run(&["whoami"]).ok();
+    fs::set_permissions(world.config("ctl-key"), fs::Permissions::from_mode(0o604)).unwrap();
+    world.login(&[]).fails(1, &["(mode 604)", "chmod 600"]);
+}
+
+#[test]
+fn files_that_are_not_as_they_were_written_are_refused() {
+    let table: [(&str, Vec<u8>, i32, &str); 7] = [
+        ("ctl.toml", b"server = 7".to_vec(), 2, "ctl.toml"),
+        ("ctl.toml", b"colour = \"red\"".to_vec(), 2, "correct the file"),
+        ("ctl.toml", vec![b'#'; 70_000], 1, "more than 65536 bytes"),
+        ("ctl-token", vec![b'a'; 70_000], 1, "more than 65536 bytes"),
+        ("ctl-token", vec![0xff, 0xfe], 1, "ctl-token"),
+        ("ctl-token", b"tgu_a\ntgu_b\n".to_vec(), 1, "ctl-token"),
+        ("ctl-token", b"\n".to_vec(), 1, "ctl-token"),
+    ];
+    for (name, bytes, code, words) in table {
+        let world = World::logged_in();
+        fs::write(world.config(name), &bytes).unwrap();
+        world.run(&["whoami"]).fails(code, &[words]);
+        assert_eq!(world.server.seen().len(), 0, "{name}: something was asked");
+    }
 }
 
 #[test]

@@ -144,13 +144,17 @@ fn documents(path: &Path) -> Result<Vec<Document>, Fault> {
     let what = format!("read {}", path.display());
     let mut text = String::new();
     let read = if path.as_os_str() == "-" {
-        io::stdin().lock().take(LARGEST).read_to_string(&mut text)
+        io::stdin().lock().take(LARGEST + 1).read_to_string(&mut text)
     } else {
-        std::fs::File::open(path).and_then(|file| file.take(LARGEST).read_to_string(&mut text))
+        std::fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_string(&mut text))
     };
     read.map_err(|fault| {
         Fault::new(Exit::Usage, what.clone(), fault.to_string()).or("name a YAML or JSON file")
     })?;
+    // A part of it could be read as less than was meant.
+    if text.len() as u64 > LARGEST {
+        return Err(Fault::usage(what, format!("it has more than {LARGEST} bytes"), "apply it in parts"));
+    }
     let documents = parse(&text)
         .map_err(|why| Fault::usage(what.clone(), why, "see tidegatectl integrations --help for the form"))?;
     let mut seen = BTreeSet::new();
