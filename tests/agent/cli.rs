@@ -15,6 +15,12 @@ mod configuring;
 mod door;
 #[path = "cli/glass.rs"]
 mod glass;
+#[path = "cli/hardship.rs"]
+mod hardship;
+#[path = "cli/hostile.rs"]
+mod hostile;
+#[path = "cli/hostile_frames.rs"]
+mod hostile_frames;
 #[path = "cli/keeping.rs"]
 mod keeping;
 #[cfg(target_os = "linux")]

@@ -64,6 +64,11 @@ impl Running {
         }
     }
 
+    /// Every line so far; one that is no object is a text.
+    pub(crate) fn lines(&self) -> Vec<Value> {
+        self.log.lock().unwrap().clone()
+    }
+
     /// All lines so far that have this in their message.
     pub(crate) fn said(&self, part: &str) -> Vec<Value> {
         let has = |entry: &&Value| entry["message"].as_str().is_some_and(|text| text.contains(part));

@@ -66,6 +66,11 @@ impl Plane {
         format!("http://{}", self.address)
     }
 
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Goes away in the middle of everything.
     pub(crate) fn leave(&mut self) {
         if let Some(runtime) = self.runtime.take() {

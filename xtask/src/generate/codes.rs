@@ -93,6 +93,9 @@ fn page(code: &Code, meaning: &str, advice: &Advice) -> String {
 }
 
 #[cfg(test)]
+mod given;
+
+#[cfg(test)]
 mod tests {
     use super::{Code, made_from};
 

@@ -262,6 +262,25 @@ pub(super) const STAGES: &[Stage] = &[
         &[],
         &[Step::Tests(&["-p", "control", "-p", "ctl"])],
     ),
+    suite(
+        "codes",
+        "every failure code is given by somebody and has its page: what is known, the cause, the way out",
+        &[],
+        &[Step::Generated, Step::Tests(&["-p", "model", "code"]), Step::Tests(&["-p", "xtask", "codes"])],
+    ),
+    suite(
+        "input",
+        "what nobody should send is refused by its field, and nothing of it is half-done",
+        POSTGRES,
+        &[
+            Step::Tests(&["-p", "tidegate", "--test", "cli", "hostile"]),
+            Step::Tests(&["-p", "tidegate", "--test", "cli", "configuring"]),
+            Step::Tests(&["-p", "tidegate", "--lib", "config"]),
+            Step::Tests(&["-p", "tidegate", "--lib", "link"]),
+            Step::Tests(&["-p", "control", "hostile"]),
+            Step::Tests(&["-p", "control", "rules"]),
+        ],
+    ),
     suite("services", "the private servers of the tests", BOTH, &[Step::Tests(&["-p", "services"])]),
     long(
         "worlds",
