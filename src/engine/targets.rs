@@ -202,7 +202,10 @@ impl Targets {
         let endpoint = connect.endpoint();
         let fetched = self.fetch(integration, &reference, &endpoint).await?;
         let secret = TargetSecret::new(fetched.duplicate_values(), fetched.version.as_str());
-        secret.fits(driver.manifest())?;
+        if let Err(unfit) = secret.fits(driver.manifest()) {
+            self.shop.secrets.unfit(&reference, &fetched.version).await;
+            return Err(unfit);
+        }
         // Only now: what could not be read, or never sent, is bound to nothing.
         self.gate.admit(&reference, &endpoint, self.shop.clock.wall()).await?;
         let context = TargetContext {
@@ -216,6 +219,9 @@ impl Targets {
             Ok(_) => self.shop.secrets.try_again(&integration.id).await,
             Err(failure) if failure.code == Code::LOGIN_REFUSED => {
                 self.shop.secrets.login_refused(&reference, &integration.id, &fetched.version).await;
+            }
+            Err(failure) if failure.code == Code::SECRET_MALFORMED => {
+                self.shop.secrets.unfit(&reference, &fetched.version).await;
             }
             Err(_) => {}
         }

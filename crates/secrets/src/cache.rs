@@ -86,8 +86,14 @@ impl Cache {
     /// Notes that the target refused the login with this version, and forgets the secret, so that a new
     /// one is seen at once.
     pub async fn login_refused(&self, reference: &Reference, integration: &IntegrationId, version: &Version) {
+        self.state.lock().await.refusals.note(integration, version);
+        self.unfit(reference, version).await;
+    }
+
+    /// Notes that this version is not what a target needs, and forgets the secret, so that a mended one is seen at
+    /// once.
+    pub async fn unfit(&self, reference: &Reference, version: &Version) {
         let mut state = self.state.lock().await;
-        state.refusals.note(integration, version);
         let stale =
             |flight: &Flight| matches!(flight.answer.get(), Some(Ok(held)) if held.version == *version);
         if state.flights.get(reference).is_some_and(stale) {

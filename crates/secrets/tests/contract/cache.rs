@@ -166,6 +166,20 @@ async fn a_sweep_drops_what_is_old() {
 }
 
 #[tokio::test]
+async fn what_is_not_fit_is_read_anew_and_is_no_refused_login() {
+    let (store, cache, reference) = world();
+    let integration = IntegrationId::parse("pg").unwrap();
+    store.let_go.add_permits(10);
+    let first = cache.fetch(&reference, AT).await.unwrap();
+    cache.unfit(&reference, &Version::new("another")).await;
+    cache.fetch(&reference, AT).await.unwrap();
+    assert_eq!(store.reads(), 1, "another version was meant");
+    cache.unfit(&reference, &first.version).await;
+    assert!(cache.fetch_for_login(&reference, &integration, AT).await.is_ok());
+    assert_eq!(store.reads(), 2);
+}
+
+#[tokio::test]
 async fn what_is_forgotten_is_read_anew_and_a_refused_login_is_tried_once_more() {
     let (store, cache, reference) = world();
     let integration = IntegrationId::parse("pg").unwrap();
