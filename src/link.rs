@@ -27,6 +27,7 @@ use crate::clock::Clock;
 use crate::config::ControlPlane;
 use crate::engine::published::{Desk, Newsstand};
 use crate::{drivers, measures, text};
+pub(crate) use dial::look;
 use dial::{LinkFault, dial};
 use redial::Redial;
 use session::Session;

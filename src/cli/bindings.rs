@@ -2,7 +2,7 @@
 
 use clap::{Args as Arguments, Subcommand};
 use secrets::Reference;
-use secrets::binding::{Authorities, Binding, Bindings, HostPattern, Origin, TlsFloor};
+use secrets::binding::{Authorities, Binding, Bindings, HostPattern, Mode, Origin, TlsFloor};
 use serde_json::json;
 
 use super::fault::Fault;
@@ -19,7 +19,9 @@ Examples:
   tidegate bindings approve file://postgres/admin.json --kind postgres --host db.internal --port 5432 \\
       --tls verified_name
   tidegate bindings approve env://TIDEGATE_SECRET_PG --kind postgres --host '*.db.internal' --port 5432 \\
-      --tls encrypted";
+      --tls encrypted
+  tidegate bindings remove file://postgres/admin.json
+  tidegate bindings reset --yes          # with no backup of the identity";
 
 /// To which host which secret may be sent
 #[derive(Debug, Arguments)]
@@ -32,13 +34,16 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Show every binding
+    #[command(after_help = EXAMPLES)]
     List,
     /// Allow a secret to be sent to a host
+    #[command(after_help = EXAMPLES)]
     Approve(Approval),
     /// Take back where a secret may be sent
     ///
-    /// Its next use binds it anew; in strict mode nothing does. What is connected stays so until the agent is
-    /// restarted.
+    /// Its next use binds it anew, to where the integration leads then: with a running agent that is its next look at
+    /// the target. In strict mode nothing does. What is connected stays so until the agent is restarted.
+    #[command(after_help = EXAMPLES)]
     Remove {
         /// The secret's reference; a field after `#` makes no difference
         reference: Reference,
@@ -47,6 +52,7 @@ enum What {
     ///
     /// The next use of each secret binds it anew, to where the control plane says; in strict mode nothing does.
     /// Prefer a backup of the identity.
+    #[command(after_help = EXAMPLES)]
     Reset {
         /// Do it
         #[arg(long)]
@@ -145,11 +151,16 @@ pub(super) fn run(args: &Args, context: &Context) -> Ended {
                     "{document} is bound to nothing: `tidegate bindings list` lists what is"
                 )));
             }
-            let answer = json!({ "reference": document, "removed": removed });
+            let mode = config.secrets.bindings;
+            let answer = json!({
+                "reference": document,
+                "removed": removed,
+                "next_use_binds_anew": mode == Mode::FirstUse,
+            });
             context.printer.answer(&answer, |lines| {
-                lines.push(format!(
-                    "{document} is bound to nothing any more; restart the agent to end what is connected."
-                ));
+                lines.push(format!("{document} is bound to nothing any more."));
+                lines.push(after(mode));
+                lines.push("Restart the agent to end what is connected.");
             })?;
         }
         What::Reset { yes } => {
@@ -162,6 +173,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Ended {
             store.reset_pins()?;
             context.printer.answer(&json!({ "reset": true }), |lines| {
                 lines.push("Nothing is bound any more, and no grantee's key is pinned.");
+                lines.push(after(config.secrets.bindings));
             })?;
         }
     }
@@ -171,6 +183,16 @@ pub(super) fn run(args: &Args, context: &Context) -> Ended {
 /// Has a running agent look at its targets; whether one does. There may be none, or an older one.
 fn look_now(config: &crate::config::Config) -> bool {
     matches!(block_on(ask_agent(config, &Question::CheckNow)), Ok(Answer::Checking { .. }))
+}
+
+/// Says what becomes of a secret that is bound to nothing.
+const fn after(mode: Mode) -> &'static str {
+    match mode {
+        Mode::FirstUse => {
+            "Its next use binds it anew, to where the integration leads then: with a running agent that is its next look at the target. To have it sent nowhere before you approve, set `secrets.bindings` to \"strict\"."
+        }
+        Mode::Strict => "It is sent nowhere before `tidegate bindings approve` says where.",
+    }
 }
 
 fn row(document: &str, binding: &Binding) -> [String; 8] {

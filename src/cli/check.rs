@@ -1,4 +1,4 @@
-//! `tidegate check`: can the agent do its work, from the files that it needs to each target.
+//! `tidegate check`: can the agent do its work, from the files that it needs and the control plane to each target.
 //!
 //! Looks and changes nothing, with one exception that it tells of: a secret that was never sent anywhere is
 //! pinned to the host that it is sent to now, as it would be by the agent itself.
@@ -27,6 +27,7 @@ use super::{Context, Ended};
 use crate::config::{Config, token};
 use crate::engine::targets::Targets;
 use crate::exit::{self, Exit};
+use crate::link;
 use crate::socket::examine;
 
 const EXAMPLES: &str = "\
@@ -36,7 +37,7 @@ Examples:
 
 It ends with 0 when everything is good or only warned of.";
 
-/// Check files, identity, journal, and every integration's target
+/// Check files, identity, journal, the control plane, and every integration's target
 ///
 /// Integrations are known once the agent has been connected to the control plane.
 #[derive(Debug, Arguments)]
@@ -67,6 +68,12 @@ impl Finding {
 
     fn bad(name: &str, detail: impl Into<String>, exit: Exit) -> Self {
         Self { name: name.into(), grade: "bad", detail: detail.into(), exit }
+    }
+
+    /// Lets the command that is the way out read the configuration that this one read.
+    fn name_file(&mut self, file: &Path) {
+        let with = format!("tidegate --config {} bindings approve", quoted(file));
+        self.detail = self.detail.replace("tidegate bindings approve", &with);
     }
 
     fn fault(name: &str, fault: &Fault) -> Self {
@@ -133,6 +140,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Ended {
     }
     block_on(async {
         found.agent.push(journal(context, &config).await);
+        found.agent.push(control_plane(&config).await);
         if let Ok((store, identity)) = identity(&config) {
             // The journal's folder is made at the first start: until then its place is looked at.
             let place = config.journal.dir.ancestors().find(|dir| dir.exists());
@@ -150,12 +158,22 @@ pub(super) fn run(args: &Args, context: &Context) -> Ended {
     Ok(found.exit())
 }
 
+/// Writes a path for a shell.
+fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+".contains(&byte)) {
+        return text.into_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 fn tell(found: &Found, lines: &mut Lines) {
     lines.push("Agent");
     lines.table(&rows(&found.agent));
     for visit in &found.integrations {
         lines.push("");
-        lines.push(format!("Integration {}: {} {}", visit.integration, visit.product, visit.version));
+        let what = format!("Integration {}: {} {}", visit.integration, visit.product, visit.version);
+        lines.push(what.trim_end());
         lines.table(&rows(&visit.findings));
     }
     if found.integrations.is_empty() {
@@ -188,6 +206,15 @@ async fn journal(context: &Context, config: &Config) -> Finding {
     }
 }
 
+/// Dials once, within `control_plane.connect_deadline`.
+async fn control_plane(config: &Config) -> Finding {
+    let settings = &config.control_plane;
+    match link::look(settings, &config.token_file, &config.connector).await {
+        Ok(()) => Finding::good("control plane", format!("{} takes the token", settings.url)),
+        Err(fault) => Finding::bad("control plane", exit::chain(&fault), Exit::NotReady),
+    }
+}
+
 async fn visits(
     args: &Args,
     context: &Context,
@@ -197,7 +224,10 @@ async fn visits(
 ) -> Result<Vec<Visit>, Fault> {
     let known = wanted(args, store.snapshot()?)?;
     let targets = targets(context, config, store, identity)?;
-    let visits = each(known, &targets, config, context).await;
+    let mut visits = each(known, &targets, config, context).await;
+    if let Some(file) = &context.global.config {
+        visits.iter_mut().flat_map(|visit| &mut visit.findings).for_each(|found| found.name_file(file));
+    }
     targets.close().await;
     Ok(visits)
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::time::{Duration, Instant, sleep};
 
 use super::fault::Fault;
+use super::print::many;
 use super::progress::Progress;
 use super::shared::{ask_agent, block_on};
 use super::{Context, Ended};
@@ -80,12 +81,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Ended {
     context.printer.answer(&answer, |lines| {
         lines.push(match (ended.accesses, left.accesses) {
             (0, 0) => format!("Nothing is open on {which}."),
-            (0, left) => format!("Nothing more is open on {which}; {left} accesses were being ended already."),
-            (ended, 0) => format!("{ended} accesses have ended: {which}."),
-            (ended, _) => format!("{ended} accesses are being ended: {which}."),
+            (0, left) => format!("Nothing more is open on {which}; {} being ended already.", many(left, "access was", "accesses were")),
+            (ended, 0) => format!("{} ended: {which}.", many(ended, "access has", "accesses have")),
+            (ended, _) => format!("{} being ended: {which}.", many(ended, "access is", "accesses are")),
         });
         if left.accesses > 0 {
-            lines.push(format!("{} are not seen closed yet; the agent goes on trying:", left.accesses));
+            lines.push(format!("{} not seen closed yet; the agent goes on trying:", many(left.accesses, "is", "are")));
         }
         for one in &left.examples {
             let shut = if one.contained { "its login is shut" } else { "its login may be open" };
@@ -116,10 +117,10 @@ fn confirm(which: &Which, would: &Ends) -> Result<(), Fault> {
     if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
         return stop("nobody can be asked here: add --yes to end these accesses");
     }
-    let on = would.integrations.len();
     let question = format!(
-        "This ends {} accesses on {on} integrations now and for good: {which}. Type yes to go on: ",
-        would.accesses
+        "This ends {} on {} now and for good: {which}. Type yes to go on: ",
+        many(would.accesses, "access", "accesses"),
+        many(would.integrations.len(), "integration", "integrations")
     );
     let asked = io::stderr().lock().write_all(question.as_bytes());
     asked.map_err(Fault::Output)?;
@@ -141,7 +142,7 @@ async fn wait(config: &Config, which: &Which, args: &Args, context: &Context) ->
         if left.accesses == 0 || Instant::now() >= until {
             return Ok(left);
         }
-        progress.show(&format!("{} accesses are not seen closed yet", left.accesses));
+        progress.show(&format!("{} not seen closed yet", many(left.accesses, "access is", "accesses are")));
         sleep(LOOK).await;
     }
 }

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::check::files;
 use super::fault::{Fault, Faults};
+use super::shared::load;
 use super::{Context, Ended};
 use crate::config::{Config, Setting, settings};
 use crate::exit::{self, Exit};
@@ -26,8 +27,10 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Check the configuration and the files that it names; tells all faults at once
+    #[command(after_help = EXAMPLES)]
     Check,
     /// Show every key with its value and where that comes from
+    #[command(after_help = EXAMPLES)]
     Show,
 }
 
@@ -39,9 +42,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Ended {
 }
 
 fn check(context: &Context) -> Ended {
-    let faults = match Config::load(&context.sources()?) {
+    let faults = match load(&context.sources()?) {
         Ok(config) => files(&config),
-        Err(faults) => vec![Fault::Config(Faults(faults))],
+        Err(fault) => vec![fault],
     };
     let told: Vec<_> = faults.iter().flat_map(single).collect();
     context.printer.answer(&json!({ "good": told.is_empty(), "faults": told }), |lines| {

@@ -101,7 +101,25 @@ fn tell(manifest: &Manifest, lines: &mut Lines) {
         }
     }
     lines.push("");
-    lines.push("Rights that the admin needs:");
+    match manifest.setup.modes {
+        [usual, others @ ..] if !others.is_empty() => {
+            lines.push(format!("Rights that the admin needs in mode {}:", usual.name));
+            rights(manifest, lines);
+            for mode in others {
+                lines.push(format!(
+                    "In mode {} it needs none of these: `tidegate setup-script {} --mode {}` prints what it needs.",
+                    mode.name, manifest.kind, mode.name
+                ));
+            }
+        }
+        _ => {
+            lines.push("Rights that the admin needs:");
+            rights(manifest, lines);
+        }
+    }
+}
+
+fn rights(manifest: &Manifest, lines: &mut Lines) {
     for right in manifest.rights {
         let needed = if right.required { "needed" } else { "for some only" };
         lines.push(format!("  {} ({needed}): {}", right.name, right.why));

@@ -26,6 +26,10 @@ use crate::telemetry::TelemetryFault;
 pub(super) enum Fault {
     #[error(transparent)]
     Config(Faults),
+    #[error(
+        "no configuration was found at {}: give --config FILE, or run `tidegate init`; without a file the environment has to give {}", .path.display(), .missing
+    )]
+    NoConfig { path: PathBuf, missing: String },
     #[error("cannot {doing} {}", .path.display())]
     File {
         doing: &'static str,
@@ -124,6 +128,7 @@ impl Fault {
     pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Config(_)
+            | Self::NoConfig { .. }
             | Self::Token(_)
             | Self::Certificates { .. }
             | Self::Secrets(_)

@@ -12,10 +12,14 @@ use model::ConnectorId;
 use serde_json::json;
 
 use super::fault::{Fault, Faults};
+use super::print::Lines;
 use super::shared::absolute;
 use super::{CONFIG_FILE, Context, Ended, keys};
-use crate::config::{Config, Sources, render};
+use crate::config::{Config, Sources, render, token};
 use crate::exit::Exit;
+
+/// Where identity and journal are when nobody says.
+const STATE: &str = "/var/lib/tidegate";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,17 +42,22 @@ pub(super) struct Args {
     /// Where the control plane's service for connectors is
     #[arg(long, value_name = "URL")]
     url: String,
-    /// Folder in which the identity and the journal get folders of their own
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/tidegate")]
-    state: PathBuf,
+    /// Folder in which the identity and the journal get folders of their own [default: /var/lib/tidegate]; the
+    /// configuration gets there, too, when it is given and --config is not
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
     /// Where the connector's token will be [default: `token` beside the configuration]
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Ended {
-    let file = absolute(context.global.config.as_deref().unwrap_or(Path::new(CONFIG_FILE)))?;
-    let state = absolute(&args.state)?;
+    let state = absolute(args.state.as_deref().unwrap_or(Path::new(STATE)))?;
+    let file = match (&context.global.config, &args.state) {
+        (Some(file), _) => absolute(file)?,
+        (None, Some(_)) => state.join("tidegate.toml"),
+        (None, None) => absolute(Path::new(CONFIG_FILE))?,
+    };
     let token_file = match &args.token_file {
         Some(path) => absolute(path)?,
         None => file.with_file_name("token"),
@@ -90,14 +99,47 @@ pub(super) fn run(args: &Args, context: &Context) -> Ended {
         lines.push(format!("Wrote {} with every key.", file.display()));
         lines.push("");
         public.tell(lines);
-        lines.push("");
-        lines.push("Next:");
-        let token = token_file.display();
-        lines.push(format!("  put the connector's token into {token} and run: chmod 600 {token}"));
-        lines.push(format!("  tidegate --config {} check", file.display()));
-        lines.push(format!("  tidegate --config {} run", file.display()));
+        if context.printer.tells_notes() {
+            lines.push("");
+            next(&config, &file, lines);
+        }
     })?;
     Ok(Exit::Done)
+}
+
+/// Tells what is still missing before the agent can run.
+fn next(config: &Config, file: &Path, lines: &mut Lines) {
+    lines.push("Next:");
+    let token = config.token_file.display();
+    match token::read(&config.token_file) {
+        Ok(_) => lines.push(format!("  the connector's token is in {token} already")),
+        Err(token::TokenFault::Unreadable { .. }) => {
+            lines.push(format!("  put the connector's token into {token} and run: chmod 600 {token}"));
+        }
+        Err(fault) => lines.push(format!("  {fault}")),
+    }
+    match &config.control_plane.ca_file {
+        Some(path) if path.exists() => {}
+        Some(path) => lines.push(format!(
+            "  put the authority of the control plane's certificate (PEM) into {}",
+            path.display()
+        )),
+        None if config.control_plane.url.scheme_str() == Some("https") => lines.push(
+            "  if this system does not trust the control plane's certificate, name its authority (PEM) in `control_plane.ca_file`",
+        ),
+        None => {}
+    }
+    match &config.secrets.file_root {
+        Some(path) if path.exists() => {}
+        Some(path) => {
+            lines.push(format!("  make the folder of the admin secrets: mkdir -m 700 {}", path.display()))
+        }
+        None => {
+            lines.push("  if admin secrets are files, name their folder (mode 0700) in `secrets.file_root`")
+        }
+    }
+    lines.push(format!("  tidegate --config {} check", file.display()));
+    lines.push(format!("  tidegate --config {} run", file.display()));
 }
 
 /// Makes the identity, or takes the one that an earlier try of the same connector left.

@@ -37,6 +37,7 @@ Examples:
   tidegate journal show integration orders-db --json
   tidegate journal backup /backup/journal-2026-01-31.db
   tidegate journal rebuild --dry-run
+  tidegate journal reset-clock --yes          # the agent is stopped, and the machine's clock is right
 
 All but reset-clock may be run while the agent runs.";
 
@@ -51,15 +52,19 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Count what is in it
+    #[command(after_help = EXAMPLES)]
     List,
     /// Show rows; verifiers and ciphertexts are left out
+    #[command(after_help = EXAMPLES)]
     Show { table: Rows, key: Option<String> },
     /// Write a copy of it to a new file
+    #[command(after_help = EXAMPLES)]
     Backup { file: PathBuf },
     /// Show what an agent without its journal takes on: accounts that carry our mark
     ///
     /// The agent does it by itself at its start, from the integrations that its identity remembers, with or without
     /// a control plane. Nothing is changed by looking.
+    #[command(after_help = EXAMPLES)]
     Rebuild {
         /// Only show it
         #[arg(long, required = true)]
@@ -69,6 +74,7 @@ enum What {
     ///
     /// Deadlines that were crossed meanwhile are then judged by the clock again. Without --yes it only says what
     /// it would do.
+    #[command(after_help = EXAMPLES)]
     ResetClock {
         #[arg(long)]
         yes: bool,

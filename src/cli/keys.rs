@@ -26,6 +26,7 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Show the public keys, by which others recognise this connector
+    #[command(after_help = EXAMPLES)]
     Show,
 }
 

@@ -5,6 +5,7 @@ use model::IntegrationId;
 use serde_json::json;
 
 use super::fault::Fault;
+use super::print::many;
 use super::shared::{ask_agent, block_on};
 use super::{Context, Ended};
 use crate::exit::Exit;
@@ -80,8 +81,12 @@ fn each(
             lines.push(sentence(name, paused));
             if on.is_none() && !paused.paused.here && paused.others > 0 {
                 lines.push(format!(
-                    "{} integrations have a pause of their own: `tidegate status` names them.",
-                    paused.others
+                    "{}: `tidegate status` names them.",
+                    many(
+                        paused.others,
+                        "integration has a pause of its own",
+                        "integrations have a pause of their own"
+                    )
                 ));
             }
         }

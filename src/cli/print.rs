@@ -3,7 +3,7 @@
 //! Names and reasons come from targets and other people; no control character of theirs reaches the
 //! terminal.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::io::{self, Write as _};
 
 use serde::Serialize;
@@ -125,6 +125,12 @@ impl Lines {
     }
 }
 
+/// Writes a number with its noun.
+pub(super) fn many<N: Copy + Display + PartialEq + From<u8>>(count: N, one: &str, more: &str) -> String {
+    let noun = if count == N::from(1) { one } else { more };
+    format!("{count} {noun}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +140,14 @@ mod tests {
         let mut lines = Lines::default();
         lines.push("ok \u{1b}[2J\rgone\u{9b}1m\nrow \u{202e}x");
         assert_eq!(lines.0, "ok \\u{1b}[2J\\rgone\\u{9b}1m\\nrow \\u{202e}x\n");
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        let table = [(0, "0 accesses"), (1, "1 access"), (2, "2 accesses")];
+        for (count, expected) in table {
+            assert_eq!(many::<u64>(count, "access", "accesses"), expected);
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use seal::receipt::{ChainHead, Checkpoint, Life, Line, SignedReceipt, told};
 use serde_json::json;
 
 use super::fault::Fault;
+use super::print::many;
 use super::shared::{block_on, identity, with_journal};
 use super::{Context, Ended};
 use crate::clock::{Clock as _, SystemClock};
@@ -52,6 +53,7 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Write all receipts as JSON lines, and a signed checkpoint after them
+    #[command(after_help = EXAMPLES)]
     Export {
         /// Where to [default: the standard output]
         #[arg(long, value_name = "FILE")]
@@ -61,6 +63,7 @@ enum What {
         integrations: Vec<IntegrationId>,
     },
     /// Verify that no receipt was changed, left out or moved
+    #[command(after_help = EXAMPLES)]
     Verify {
         /// An export, `-` for the standard input [default: the journal]
         file: Option<PathBuf>,
@@ -119,7 +122,11 @@ fn export(context: &Context, out: Option<&Path>, only: &[IntegrationId]) -> Ende
     let checkpoint = Checkpoint { connector: identity.connector, at: SystemClock.wall(), heads };
     to.line(&Line::Checkpoint(checkpoint.sign(&identity.receipt)?))?;
     to.finish()?;
-    context.printer.note(&format!("{count} receipts of {} integrations.", checkpoint.heads.len()));
+    context.printer.note(&format!(
+        "{} of {}.",
+        many(count, "receipt", "receipts"),
+        many(checkpoint.heads.len(), "integration", "integrations")
+    ));
     Ok(Exit::Done)
 }
 
@@ -226,7 +233,12 @@ fn verify(context: &Context, file: Option<&Path>, keys: &[ReceiptPublic], heads:
     let heads: Vec<&Life> = chains.iter().flatten().collect();
     let answer = json!({ "verified": true, "receipts": count, "heads": heads });
     context.printer.answer(&answer, |lines| {
-        lines.push(format!("{count} receipts of {} integrations verify.", chains.len()));
+        lines.push(format!(
+            "{} of {} {}.",
+            many(count, "receipt", "receipts"),
+            many(chains.len(), "integration", "integrations"),
+            if count == 1 { "verifies" } else { "verify" }
+        ));
         for Life { head, .. } in &heads {
             lines.push(format!("{}:{}:{}", head.integration, head.number, head.hash));
         }

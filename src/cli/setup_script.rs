@@ -14,7 +14,7 @@ use crate::exit::Exit;
 
 const EXAMPLES: &str = "\
 Examples:
-  tidegate setup-script postgres > setup.sql       # a superuser, as the product document has it
+  tidegate setup-script postgres > setup.sql       # the admin is a superuser
   tidegate setup-script postgres --mode least --server-version 18 --owner app_owner
   tidegate setup-script postgres --mode least --server-version 18 --owner app_owner --remove";
 

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::fault::{Fault, Faults};
 use super::{CONFIG_FILE, Context};
 use crate::clock::SystemClock;
-use crate::config::{Config, JournalKind, Sources, file, settings};
+use crate::config::{Config, JournalKind, Origin, Sources, file, keys, settings};
 use crate::engine::targets::{Shop, Targets};
 use crate::exit::chain;
 use crate::journals::{Beside, User, of_database, of_file};
@@ -82,7 +82,7 @@ impl Context {
     /// With everything that is wrong.
     pub(super) fn reading(&self) -> Result<Reading, Fault> {
         let sources = self.sources()?;
-        let config = Config::load(&sources).map_err(|faults| Fault::Config(Faults(faults)))?;
+        let config = load(&sources)?;
         Ok(Reading { config, settings: settings(&sources) })
     }
 
@@ -91,8 +91,24 @@ impl Context {
     /// # Errors
     /// With everything that is wrong.
     pub(super) fn config(&self) -> Result<Config, Fault> {
-        Config::load(&self.sources()?).map_err(|faults| Fault::Config(Faults(faults)))
+        load(&self.sources()?)
     }
+}
+
+/// Checks a configuration; tells a file that is not there from one that is wrong.
+///
+/// # Errors
+/// With everything that is wrong.
+pub(super) fn load(sources: &Sources) -> Result<Config, Fault> {
+    Config::load(sources).map_err(|faults| {
+        let only_missing = faults.iter().all(|fault| fault.origin == Origin::Missing);
+        if sources.file.is_some() || !only_missing {
+            return Fault::Config(Faults(faults));
+        }
+        let missing: Vec<_> =
+            faults.iter().filter_map(|fault| keys::find(&fault.key)).map(|key| key.variable()).collect();
+        Fault::NoConfig { path: CONFIG_FILE.into(), missing: missing.join(", ") }
+    })
 }
 
 fn text_of(path: &Path) -> Result<String, Fault> {

@@ -9,6 +9,7 @@ use super::health::{link_line, mode_line, part_line};
 use super::print::Lines;
 use super::shared::{ask_agent, block_on};
 use super::{Context, Ended};
+use crate::admin::{Link, Mode, Readiness};
 use crate::exit::Exit;
 use crate::socket::words::{Answer, Question};
 use crate::status::{Health, HealthState, IntegrationStatus, Pauses, Status, Work};
@@ -57,7 +58,7 @@ fn tell(status: &Status, lines: &mut Lines) {
             format!("{}, since {} ({})", status.process, status.started, ago(status.started, now)),
         ],
         ["ready".into(), if status.report.ready { "yes" } else { "no" }.to_owned()],
-        ["mode".into(), mode_line(&readiness.mode)],
+        ["mode".into(), mode(readiness)],
         ["link".into(), link_line(&readiness.link)],
         ["journal".into(), part_line(&readiness.journal)],
         ["identity".into(), part_line(&readiness.identity)],
@@ -135,7 +136,7 @@ fn row(one: &IntegrationStatus, now: Timestamp) -> [String; 11] {
     [
         one.id.to_string(),
         one.kind.to_string(),
-        one.health.as_ref().map_or("not looked at", |health| health.state.word()).to_owned(),
+        health(one, now),
         if lane.breaker_open { "open" } else { "closed" }.to_owned(),
         counts.active.to_string(),
         counts.opening.to_string(),
@@ -147,6 +148,24 @@ fn row(one: &IntegrationStatus, now: Timestamp) -> [String; 11] {
     ]
 }
 
+/// Says what the agent does; without a link nothing new is ordered.
+fn mode(readiness: &Readiness) -> String {
+    match (&readiness.mode, &readiness.link) {
+        (Mode::Open, Link::Down { .. }) => {
+            "closes; opens only what was ordered before the link went down".to_owned()
+        }
+        (mode, _) => mode_line(mode),
+    }
+}
+
+/// Says how a target was at the last look, and when that was: it may have stopped since, of which the breaker tells.
+fn health(one: &IntegrationStatus, now: Timestamp) -> String {
+    one.health.as_ref().map_or_else(
+        || "not looked at".to_owned(),
+        |health| format!("{}, {}", health.state.word(), ago(health.at, now)),
+    )
+}
+
 /// Returns what of an integration is worth a line of its own.
 fn remarks(one: &IntegrationStatus, now: Timestamp) -> Vec<String> {
     let mut remarks = vec![];
@@ -154,12 +173,17 @@ fn remarks(one: &IntegrationStatus, now: Timestamp) -> Vec<String> {
     if let Some(Health { state, at, code, detail }) = &one.health
         && *state != HealthState::Good
     {
-        let code = code.as_ref().map(|code| format!("{code}: ")).unwrap_or_default();
+        let code = code.as_ref().map(ToString::to_string).filter(|code| code != state.word());
+        let code = code.map(|code| format!("{code}: ")).unwrap_or_default();
         remarks.push(format!("{id}: {}, seen {}: {code}{detail}", state.word(), ago(*at, now)));
     }
     if one.tally.lane.breaker_open {
-        let next = one.tally.lane.probe_at.map_or("one is under way".into(), |at| deadline(Some(at), now));
-        remarks.push(format!("{id}: the target did not answer; one probe at a time, the next: {next}"));
+        let next = match one.tally.lane.probe_at {
+            None => "one is under way".to_owned(),
+            Some(at) if at <= now => "the next is due".to_owned(),
+            Some(at) => format!("the next: {}", deadline(Some(at), now)),
+        };
+        remarks.push(format!("{id}: the target did not answer the last call; one probe at a time, {next}"));
     }
     if let Some(ms) = one.longest_overdue_ms {
         let longest = short(Span::from_millis(ms));
@@ -221,6 +245,57 @@ fn short(span: Span) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn integration(state: HealthState, breaker_open: bool) -> IntegrationStatus {
+        let mut tally = Tally::default();
+        tally.lane.breaker_open = breaker_open;
+        IntegrationStatus {
+            id: model::IntegrationId::parse("shop-db").unwrap(),
+            kind: model::DriverKind("postgres".into()),
+            revision: model::Revision(1),
+            lifecycle: Lifecycle::Live,
+            paused: Pauses::default(),
+            replaced_by: None,
+            moved: false,
+            health: Some(Health {
+                state,
+                at: Timestamp::from_secs(1_000),
+                code: (state == HealthState::Unreachable).then_some(model::Code::UNREACHABLE),
+                detail: "no connection".into(),
+            }),
+            tally,
+            longest_overdue_ms: None,
+        }
+    }
+
+    #[test]
+    fn a_word_on_a_target_tells_its_age_and_what_a_silent_one_waits_for() {
+        let now = Timestamp::from_secs(1_028);
+        assert_eq!(health(&integration(HealthState::Good, false), now), "good, 28s ago");
+        assert_eq!(
+            remarks(&integration(HealthState::Unreachable, false), now),
+            ["shop-db: unreachable, seen 28s ago: no connection"],
+            "the same word is said once"
+        );
+        let silent = "shop-db: the target did not answer the last call; one probe at a time, ";
+        let table =
+            [(None, "one is under way"), (Some(1_020), "the next is due"), (Some(1_030), "the next: 1970")];
+        for (probe_at, next) in table {
+            let mut one = integration(HealthState::Good, true);
+            one.tally.lane.probe_at = probe_at.map(Timestamp::from_secs);
+            let told = remarks(&one, now).concat();
+            assert!(told.starts_with(&format!("{silent}{next}")), "{told}");
+        }
+    }
+
+    #[test]
+    fn without_a_link_nothing_new_opens() {
+        let at = Timestamp::from_secs(1);
+        let mut readiness = Readiness { mode: Mode::Open, ..Readiness::starting(at) };
+        assert!(mode(&readiness).contains("only what was ordered before"));
+        readiness.link = Link::Up { since: at };
+        assert_eq!(mode(&readiness), "opens and closes");
+    }
 
     #[test]
     fn times_are_told_as_people_read_them() {

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::convert::{self, Cursor};
-use super::dial::{Line, LinkFault};
+use super::dial::{Line, LinkFault, ended_by};
 use super::snapshots::Snapshots;
 use super::standing::{Collector, Taken};
 use crate::admin;
@@ -81,7 +81,7 @@ impl Session<'_> {
     async fn run_through(self, line: Line, patience: Duration) -> Result<(), LinkFault> {
         let Line { out, mut inward } = line;
         let first = timeout(patience, inward.message()).await.map_err(|_| LinkFault::NoAnswer(patience))?;
-        let first = first.map_err(|status| LinkFault::Refused(Box::new(status)))?.ok_or(LinkFault::Ended)?;
+        let first = first.map_err(|status| ended_by(&status))?.ok_or(LinkFault::Ended)?;
         let welcome = match first.message {
             Some(v1::control_message::Message::Welcome(wire)) => convert::welcome(wire).map_err(malformed)?,
             Some(v1::control_message::Message::Goodbye(wire)) => return Err(goodbye(&wire)),
@@ -176,7 +176,7 @@ impl Session<'_> {
         let mut collector = Collector::default();
         loop {
             let next = timeout(silence, inward.message()).await.map_err(|_| LinkFault::Silence(silence))?;
-            let next = next.map_err(|status| LinkFault::Refused(Box::new(status)))?;
+            let next = next.map_err(|status| ended_by(&status))?;
             match next.ok_or(LinkFault::Ended)?.message {
                 Some(Inward::Order(wire)) => self.take_order(wire).await?,
                 Some(Inward::Ack(wire)) => {
@@ -388,7 +388,7 @@ fn malformed_journal(fault: impl std::fmt::Display) -> LinkFault {
 fn goodbye(wire: &v1::Goodbye) -> LinkFault {
     let goodbye = convert::goodbye(wire);
     LinkFault::Goodbye {
-        reason: goodbye.reason.as_str_name(),
+        reason: goodbye.reason.as_str_name().trim_start_matches("GOODBYE_REASON_").to_lowercase(),
         detail: goodbye.detail,
         retry_after: goodbye.retry_after.map(model::Span::as_std),
     }

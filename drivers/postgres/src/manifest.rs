@@ -90,20 +90,25 @@ pub(crate) static MANIFEST: Manifest = Manifest {
             "SET password_encryption = 'scram-sha-256';",
             "\\password :\"username\"",
         ],
-        remove: &["DROP ROLE :\"username\";"],
+        remove: &[LEFT_ARE, LEFT, "DROP ROLE :\"username\";"],
         modes: MODES,
     },
 };
 
-/// The mode of the product document.
+/// The usual mode, in which nothing is left out.
 pub(crate) const SUPERUSER: &str = "superuser";
 /// The mode for those who do not give that away.
 pub(crate) const LEAST: &str = "least";
 
+/// What a removal says before it tells what is left.
+pub(crate) const LEFT_ARE: &str = "\\echo 'Roles of Tidegate that are still here; tidegatectl retire INTEGRATION --yes removes them, and goes first:'";
+/// Tells the accounts, permission roles and the common role that are still on the server.
+pub(crate) const LEFT: &str = "SELECT rolname FROM pg_catalog.pg_roles WHERE rolname ~ '^tidegate_' AND rolname <> :'username' ORDER BY rolname;";
+
 const MODES: &[SetupMode] = &[
     SetupMode {
         name: SUPERUSER,
-        sentence: "The admin is a superuser, as the product document has it: everything works, and everything can be done with it.",
+        sentence: "The admin is a superuser: everything works, and everything can be done with it.",
         cannot: &[],
     },
     SetupMode {

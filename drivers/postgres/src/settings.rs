@@ -10,7 +10,7 @@ use secrets::binding::{Authorities, Endpoint, TlsFloor};
 
 use crate::manifest::{KIND, MANIFEST};
 
-/// The default database name that the product document prints; no server has it.
+/// A database name that forms print as an example; no server has it.
 const MISPRINT: &str = "postgre";
 const DEFAULT_DATABASE: &str = "postgres";
 const LEAST_CONNECT_TIMEOUT: Span = Span::from_secs(1);

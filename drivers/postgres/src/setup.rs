@@ -5,7 +5,7 @@
 
 use driver::{SetupFault, SetupWish};
 
-use crate::manifest::{LEAST, MANIFEST, SUPERUSER};
+use crate::manifest::{LEAST, LEFT, LEFT_ARE, MANIFEST, SUPERUSER};
 use crate::quote::{Ident, Literal, shown};
 use crate::rights::Right;
 use crate::statements::MANAGED;
@@ -209,6 +209,8 @@ impl Lines {
         if let Some(statement) = Right::Common.take(&"%I") {
             self.when_common(&statement);
         }
+        self.push(LEFT_ARE);
+        self.push(LEFT);
         self.push(&format!("DROP ROLE {ADMIN};"));
         self.push("COMMIT;");
     }

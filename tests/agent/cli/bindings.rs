@@ -292,7 +292,11 @@ fn what_a_person_approves_is_let_through_and_the_old_place_stands() {
     // A running agent would pin the secret anew at its next look.
     world.agent = None;
     let said = world.run(&["bindings", "remove", REFERENCE]).ended(0);
-    assert!(said.out.contains("bound to nothing any more"), "{said:?}");
+    for part in
+        ["bound to nothing any more", "next look at the target", "set `secrets.bindings` to \"strict\""]
+    {
+        assert!(said.out.contains(part), "{part}: {said:?}");
+    }
     assert!(bound(&world).is_empty());
     assert!(world.run(&["bindings", "remove", REFERENCE]).ended(2).err.contains("is bound to nothing"));
 }
@@ -353,6 +357,8 @@ fn strict_mode_uses_nothing_that_was_not_approved_before() {
     world.plane.order([Order::CheckNow(v1::CheckNow { integration_id: INTEGRATION.into() })]);
     world.plane.order([Order::EndAccess(v1::EndAccess { access_id: "a-1".into() })]);
     world.wait_ended("a-1");
+    let said = world.run(&["bindings", "remove", REFERENCE, "--set", "secrets.bindings=strict"]).ended(0);
+    assert!(said.out.contains("sent nowhere before") && !said.out.contains("anew"), "{said:?}");
 }
 
 #[test]

@@ -119,3 +119,70 @@ fn certificates_and_folders_that_are_named_are_looked_at() {
     let other = bench.run(&["check", "--set", "connector=other"]).ended(4);
     assert!(other.out.contains("is of connector `trial` and `other` is configured"), "{other:?}");
 }
+
+#[test]
+fn a_forgotten_configuration_is_told_as_that() {
+    let bench = Bench::empty();
+    for args in
+        [&["status"][..], &["check"], &["run"], &["status", "--set", "log.level=debug"], &["config", "check"]]
+    {
+        let said =
+            crate::bench::Said::from(bench.command(args).env_remove("TIDEGATE_CONFIG").output().unwrap());
+        let said = said.ended(3);
+        for part in [
+            "no configuration was found at /etc/tidegate/tidegate.toml",
+            "give --config FILE, or run `tidegate init`",
+            "TIDEGATE_CONNECTOR",
+        ] {
+            assert!(said.err.contains(part) || said.out.contains(part), "{args:?}: {part}\n{said:?}");
+        }
+    }
+}
+
+#[test]
+fn a_state_folder_takes_the_configuration_and_init_says_what_is_missing() {
+    let bench = Bench::empty();
+    let init = |state: &str, more: &[&str]| -> crate::bench::Said {
+        let args = ["init", "--connector", "trial", "--url", "https://127.0.0.1:9", "--state", state];
+        let mut command = bench.command(&[&args[..], more].concat());
+        command.env_remove("TIDEGATE_CONFIG").output().unwrap().into()
+    };
+    let said = init("state", &[]).ended(0);
+    for part in
+        ["state/tidegate.toml with every key", "put the connector's token into", "ca_file", "file_root"]
+    {
+        assert!(said.out.contains(part), "{part}\n{said:?}");
+    }
+    assert!(bench.path("state/tidegate.toml").is_file());
+    std::fs::create_dir(bench.path("other")).unwrap();
+    bench.write("other/token", TOKEN);
+    let root = format!("secrets.file_root={}", bench.path("none").display());
+    let said = init("other", &["--set", &root]).ended(0);
+    assert!(said.out.contains("other/token already") && said.out.contains("mkdir -m 700"), "{said:?}");
+    let quiet = init("third", &["--quiet"]).ended(0);
+    assert!(quiet.out.contains("with every key") && !quiet.out.contains("Next:"), "{quiet:?}");
+}
+
+#[test]
+fn a_control_plane_that_does_not_answer_is_found_by_check() {
+    let bench = Bench::ready();
+    let said = bench.run(&["check"]).ended(6);
+    for part in ["control plane", "http://127.0.0.1:9/ (`control_plane.url`) cannot be reached"] {
+        assert!(said.out.contains(part), "{part}\n{said:?}");
+    }
+    let plane = crate::plane::Plane::start();
+    let url = format!("control_plane.url={}", plane.url());
+    let said = bench.run(&["check", "--set", &url]).ended(0);
+    assert!(said.out.contains("takes the token"), "{said:?}");
+
+    // A token that is not taken, and a port behind which there is something else.
+    bench.write("token", "tgc_another");
+    let said = bench.run(&["check", "--set", &url]).ended(6);
+    for part in ["(`token_file`)", "tidegatectl connectors rotate-token trial"] {
+        assert!(said.out.contains(part), "{part}\n{said:?}");
+    }
+    let other = crate::plane::Plane::of_something_else();
+    let url = format!("control_plane.url={}", other.url());
+    let said = bench.run(&["check", "--set", &url]).ended(6);
+    assert!(said.out.contains("correct `control_plane.url`"), "{said:?}");
+}

@@ -17,6 +17,7 @@ use services::postgres::{Options, Postgres};
 use uuid::Uuid;
 
 use crate::bench::{Bench, PASSWORD};
+use crate::plane::Plane;
 
 fn id() -> IntegrationId {
     IntegrationId::parse("orders-db").unwrap()
@@ -114,7 +115,7 @@ fn receipts_are_exported_and_verify_wherever_the_public_key_is() {
     elsewhere.write("r.jsonl", &written);
     let verify = ["receipts", "verify", "r.jsonl", "--key", key];
     let said = elsewhere.run(&[&verify[..], &["--head", &head]].concat()).ended(0);
-    assert_eq!(said.out, format!("600 receipts of 1 integrations verify.\n{head}\n"));
+    assert_eq!(said.out, format!("600 receipts of 1 integration verify.\n{head}\n"));
     elsewhere.run(&["receipts", "verify", "r.jsonl", "--key", "AAAA"]).ended(2);
 
     let lines: Vec<_> = written.lines().collect();
@@ -243,10 +244,12 @@ fn check_finds_a_real_target_good_and_leaves_it_as_it_was() {
     let settings = settings.map(|(key, value)| (key.into(), value)).into();
     let known = BTreeMap::from([(id(), Integration { settings, ..integration() })]);
     identity(&bench).save_snapshot(&known).unwrap();
+    let plane = Plane::start();
+    let url = format!("control_plane.url={}", plane.url());
     let roles = || server.psql("postgres", "SELECT count(*), max(oid) FROM pg_authid").unwrap();
     let before = roles();
 
-    let said = bench.run(&["check", "--quiet", "--json", "--set", &root]).ended(0);
+    let said = bench.run(&["check", "--quiet", "--json", "--set", &root, "--set", &url]).ended(0);
     let found = said.json();
     let visit = &found["integrations"][0];
     assert!(visit["version"].as_str().is_some_and(|version| !version.is_empty()), "{found}");
@@ -262,6 +265,8 @@ fn check_finds_a_real_target_good_and_leaves_it_as_it_was() {
     });
     identity(&bench).save_snapshot(&elsewhere.unwrap()).unwrap();
     let refused = bench.run(&["check", "--quiet", "--set", &root]).ended(6);
-    assert!(refused.out.contains("tidegate bindings approve file://admin.json"), "{refused:?}");
+    assert!(refused.out.contains(" bindings approve file://admin.json"), "{refused:?}");
+    let with = format!("tidegate --config {} bindings", bench.file().display());
+    assert!(refused.out.contains(&with), "{refused:?}");
     assert!(refused.out.contains("--host localhost"), "{refused:?}");
 }

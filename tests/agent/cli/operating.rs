@@ -156,7 +156,7 @@ fn a_pause_beside_the_agent_stops_opening_outlives_a_restart_and_is_lifted_there
     let said = world.run(&["pause", INTEGRATION]).ended(0);
     assert!(said.out.contains("paused already on orders-db"), "{said:?}");
     let said = world.run(&["resume"]).ended(0);
-    assert!(said.out.contains("1 integrations have a pause of their own"), "{said:?}");
+    assert!(said.out.contains("1 integration has a pause of its own"), "{said:?}");
     world.health(&[]).ended(0);
     assert!(world.logins().is_empty(), "{:?}", world.logins());
     world.run(&["resume", INTEGRATION]).ended(0);

@@ -16,6 +16,8 @@ use tokio::task::JoinSet;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
+use crate::bench::TOKEN;
+
 const INCARNATION: &str = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";
 const PATIENCE: Duration = Duration::from_secs(60);
 const BEAT: i64 = 1;
@@ -41,6 +43,7 @@ struct Office {
     /// What is said of the accesses that should live, after the greeting and whenever it changes.
     standing: watch::Sender<Option<v1::Standing>>,
     sessions: Arc<Mutex<JoinSet<()>>>,
+    is_here: bool,
 }
 
 /// A control plane on the loopback, without TLS.
@@ -55,8 +58,18 @@ impl Plane {
     pub(crate) fn start() -> Self {
         let (orders, _) = watch::channel(vec![]);
         let (standing, _) = watch::channel(None);
-        let office = Office { book: Arc::default(), orders, standing, sessions: Arc::default() };
+        let sessions = Arc::default();
+        let office = Office { book: Arc::default(), orders, standing, sessions, is_here: true };
         let mut plane = Self { address: "127.0.0.1:0".parse().unwrap(), office, runtime: None };
+        plane.come_back();
+        plane
+    }
+
+    /// Something that speaks HTTP/2 and is no control plane.
+    pub(crate) fn of_something_else() -> Self {
+        let mut plane = Self::start();
+        plane.leave();
+        plane.office.is_here = false;
         plane.come_back();
         plane
     }
@@ -85,9 +98,14 @@ impl Plane {
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind(self.address)).unwrap();
         self.address = listener.local_addr().unwrap();
-        let service = ConnectorServiceServer::new(self.office.clone());
+        let routes = if self.office.is_here {
+            tonic::service::Routes::new(ConnectorServiceServer::new(self.office.clone()))
+        } else {
+            let page = async || ([("content-type", "application/json")], "{}");
+            axum::Router::new().fallback(page).into()
+        };
         let server = tonic::transport::Server::builder()
-            .add_service(service)
+            .add_routes(routes)
             .serve_with_incoming(TcpListenerStream::new(listener));
         let served = async move { drop(server.await) };
         let _guard = runtime.enter();
@@ -202,6 +220,10 @@ impl ConnectorService for Office {
         &self,
         request: Request<Streaming<v1::AgentMessage>>,
     ) -> Result<Response<Self::ConnectStream>, Status> {
+        let bearer = request.metadata().get("authorization");
+        if bearer.is_none_or(|bearer| bearer != &format!("Bearer {TOKEN}")) {
+            return Err(Status::unauthenticated("the token is missing or not taken"));
+        }
         let (out, answers) = mpsc::channel(64);
         let (office, inward) = (self.clone(), request.into_inner());
         self.sessions.lock().unwrap().spawn(async move {

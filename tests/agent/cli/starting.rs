@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use crate::bench::{Bench, files};
+use crate::plane::Plane;
 
 #[test]
 fn init_makes_what_check_then_finds_good() {
@@ -28,7 +29,9 @@ fn init_makes_what_check_then_finds_good() {
         assert!(shown.out.contains(public) && made.out.contains(public), "{of}: {shown:?}");
     }
     let before = files(&bench.path("state"));
-    let checked = bench.run(&["check"]).ended(0);
+    let plane = Plane::start();
+    let url = format!("control_plane.url={}", plane.url());
+    let checked = bench.run(&["check", "--set", &url]).ended(0);
     assert!(checked.out.contains("No integration is known yet"), "{checked:?}");
     let verified = bench.run(&["receipts", "verify"]).ended(0);
     assert_eq!(verified.out, "0 receipts of 0 integrations verify.\n");
@@ -96,6 +99,16 @@ fn what_needs_no_agent_needs_no_configuration() {
     assert!(bench.run(&["drivers", "oracle"]).ended(2).err.contains("no driver `oracle`"));
 }
 
+/// Looks at every command below one, and those below them.
+fn each_has_examples(command: &clap::Command, name: &str) {
+    for below in command.get_subcommands() {
+        let name = format!("{name} {}", below.get_name());
+        let after = below.get_after_help().map(ToString::to_string).unwrap_or_default();
+        assert!(after.contains("Examples:") && after.contains(&name), "{name}: {after}");
+        each_has_examples(below, &name);
+    }
+}
+
 #[test]
 fn help_shows_examples_and_exit_codes() {
     let bench = Bench::empty();
@@ -104,10 +117,7 @@ fn help_shows_examples_and_exit_codes() {
     let commands = tidegate::cli::command_line();
     let commands: Vec<_> = commands.get_subcommands().map(clap::Command::get_name).collect();
     assert!(commands.len() >= 18, "{commands:?}");
-    for command in commands {
-        let help = bench.run(&[command, "--help"]).ended(0).out;
-        assert!(help.contains("Examples:"), "{command}: {help}");
-    }
+    each_has_examples(&tidegate::cli::command_line(), "tidegate");
     bench.run(&["nonsense"]).ended(2);
     bench.run(&[]).ended(2);
 }

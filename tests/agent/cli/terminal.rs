@@ -63,7 +63,7 @@ fn breaking_the_glass_asks_a_person_first() {
     for (typed, code, logins) in [("no", 2, 1), ("", 2, 1), ("yes", 0, 0)] {
         let mut sitting = Sitting::at(world.bench.command(&close));
         let asked = sitting.until("Type yes to go on: ");
-        assert!(asked.contains("This ends 1 accesses on 1 integrations now and for good"), "{asked:?}");
+        assert!(asked.contains("This ends 1 access on 1 integration now and for good"), "{asked:?}");
         assert_eq!(world.logins().len(), 1, "nothing is done before the answer");
         sitting.types(typed);
         let (ended, told) = sitting.code();
@@ -75,7 +75,8 @@ fn breaking_the_glass_asks_a_person_first() {
 fn check_says_how_far_it_has_come_at_a_terminal_and_nowhere_else() {
     let world = World::start(&[]);
     let root = format!("secrets.file_root={}", world.bench.path("secrets").display());
-    let check = ["check", "--set", &root];
+    let url = format!("control_plane.url={}", world.plane.url());
+    let check = ["check", "--set", &root, "--set", &url];
     let sitting = Sitting::at(world.bench.command(&check));
     let (code, shown) = sitting.code();
     assert!(code == 0 && shown.contains("0 of 1 targets checked; asking orders-db"), "{code}: {shown:?}");

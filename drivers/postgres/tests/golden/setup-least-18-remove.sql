@@ -15,5 +15,7 @@ REVOKE "analysts" FROM :"username";
 REVOKE pg_signal_backend FROM :"username";
 SELECT format('REVOKE tidegate_managed FROM %I', :'username') WHERE EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'tidegate_managed')
 \gexec
+\echo 'Roles of Tidegate that are still here; tidegatectl retire INTEGRATION --yes removes them, and goes first:'
+SELECT rolname FROM pg_catalog.pg_roles WHERE rolname ~ '^tidegate_' AND rolname <> :'username' ORDER BY rolname;
 DROP ROLE :"username";
 COMMIT;

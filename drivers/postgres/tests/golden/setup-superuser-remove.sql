@@ -9,4 +9,6 @@
     \set username tidegate_connector
 \endif
 ALTER ROLE :"username" NOSUPERUSER;
+\echo 'Roles of Tidegate that are still here; tidegatectl retire INTEGRATION --yes removes them, and goes first:'
+SELECT rolname FROM pg_catalog.pg_roles WHERE rolname ~ '^tidegate_' AND rolname <> :'username' ORDER BY rolname;
 DROP ROLE :"username";
