@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use model::Span;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,9 +23,18 @@ use crate::office::{Limits, Office};
 use crate::store::sqlite::SqliteStore;
 use crate::{http, token};
 
+const EXAMPLES: &str = "\
+Examples:
+  tidegate-control bootstrap --data control --admin you@example.org --out admin.token
+  tidegate-control serve --data control --grpc 127.0.0.1:7443 --http 127.0.0.1:8443 --dev
+  tidegate-control serve --data /var/lib/tidegate-control --grpc 0.0.0.0:7443 --http 0.0.0.0:8443 \\
+      --tls-cert chain.pem --tls-key key.pem
+  tidegate-control new-incarnation --data control          # after it was restored from a backup
+  tidegate-control openapi > openapi.json";
+
 /// The control plane of Tidegate.
 #[derive(Debug, Parser)]
-#[command(name = "tidegate-control", version, about, propagate_version = true)]
+#[command(name = "tidegate-control", version, about, propagate_version = true, after_help = EXAMPLES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -34,12 +43,16 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve agents and people until SIGTERM or SIGINT.
+    #[command(after_help = EXAMPLES)]
     Serve(Serve),
     /// Write a token for an admin to a file; makes the admin if there is none of that address.
+    #[command(after_help = EXAMPLES)]
     Bootstrap(Bootstrap),
     /// Begin another life, after the data folder was restored from a backup.
+    #[command(after_help = EXAMPLES)]
     NewIncarnation(Folder),
     /// Print the OpenAPI 3.1 description of the REST API.
+    #[command(after_help = EXAMPLES)]
     Openapi,
 }
 
@@ -51,6 +64,7 @@ struct Folder {
 }
 
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("certificate").args(["tls_cert", "dev"]).required(true))]
 struct Serve {
     #[command(flatten)]
     folder: Folder,
@@ -61,13 +75,7 @@ struct Serve {
     #[arg(long, env = "TIDEGATE_CONTROL_HTTP", value_name = "ADDR")]
     http: SocketAddr,
     /// The certificate chain, in PEM form.
-    #[arg(
-        long,
-        env = "TIDEGATE_CONTROL_TLS_CERT",
-        value_name = "FILE",
-        requires = "tls_key",
-        required_unless_present = "dev"
-    )]
+    #[arg(long, env = "TIDEGATE_CONTROL_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
     /// Its key, in PEM form, readable by its owner alone.
     #[arg(long, env = "TIDEGATE_CONTROL_TLS_KEY", value_name = "FILE", requires = "tls_cert")]

@@ -22,6 +22,9 @@ const AUTHORITY_LIFE: Span = Span::from_days(3_650);
 const SERVER_LIFE: Span = Span::from_days(397);
 /// Clocks may disagree by so much.
 const BACK: Span = Span::from_days(1);
+/// The modes of a key, and of a certificate: people and agents are given it.
+const OWNERS: u32 = 0o600;
+const EVERYBODYS: u32 = 0o644;
 
 /// Why there is no certificate to serve with.
 #[derive(Debug, thiserror::Error)]
@@ -76,8 +79,8 @@ impl Certificate {
         if !file.exists() || !key_file.exists() {
             let key = KeyPair::generate()?;
             let authority = authority(now).self_signed(&key)?;
-            write(&key_file, &key.serialize_pem())?;
-            write(&file, &authority.pem())?;
+            write(&key_file, &key.serialize_pem(), OWNERS)?;
+            write(&file, &authority.pem(), EVERYBODYS)?;
         }
         private(&key_file)?;
         let key = KeyPair::from_pem(&zeroize::Zeroizing::new(read(&key_file)?))?;
@@ -167,15 +170,17 @@ fn private(path: &Path) -> Result<(), TlsFault> {
     if mode & 0o077 == 0 { Ok(()) } else { Err(TlsFault::Open { path: path.into(), mode }) }
 }
 
-fn write(path: &Path, text: &str) -> Result<(), TlsFault> {
+fn write(path: &Path, text: &str, mode: u32) -> Result<(), TlsFault> {
     let fault = |source| TlsFault::Write { path: path.into(), source };
     let mut file = fs::OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
-        .mode(0o600)
+        .mode(mode)
         .open(path)
         .map_err(fault)?;
+    // Whatever the umask, and whoever made it.
+    file.set_permissions(fs::Permissions::from_mode(mode)).map_err(fault)?;
     file.write_all(text.as_bytes()).map_err(fault)?;
     file.sync_all().map_err(fault)
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use model::Secret;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Certificate, Client, Method, Response, StatusCode, Url, redirect, tls};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -200,6 +200,12 @@ impl Api {
             request = request.header("idempotency-key", key.to_string());
         }
         match request.send().await {
+            Ok(answer) if is_for_connectors(&answer) => Err(Fault::new(
+                Exit::Failed,
+                &call.what,
+                format!("{} is where connectors dial, and no REST API", self.server.as_str()),
+            )
+            .or("log in with the address that the control plane was given as --http, not as --grpc")),
             Ok(answer) if answer.status().is_success() => Ok(answer),
             Ok(answer) => Err(problem::read(answer, &call.what).await),
             Err(fault) => Err(self.unreachable(&call.what, fault)),
@@ -323,6 +329,12 @@ fn trusted(path: &Path) -> Result<Vec<Certificate>, Fault> {
         return Err(Fault::usage(what, "there is none in it", "give a file in PEM form"));
     }
     Ok(certificates)
+}
+
+/// Returns true for answers in the language of connectors.
+fn is_for_connectors(answer: &Response) -> bool {
+    let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| kind.starts_with("application/grpc"))
 }
 
 /// Returns true for answers that say "not ready", not "no".

@@ -89,6 +89,8 @@ pub(crate) struct Environment {
     pub(crate) no_color: bool,
     /// Set by a grantee who knows that the target asks for another kind of proof than SCRAM.
     pub(crate) require_auth: Option<OsString>,
+    /// Set by a grantee who says themselves whose certificates are to be believed.
+    pub(crate) root_certificates: Option<OsString>,
 }
 
 impl Environment {
@@ -101,6 +103,7 @@ impl Environment {
             runtime_dir: absolute("XDG_RUNTIME_DIR"),
             no_color: dumb || std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty()),
             require_auth: std::env::var_os("PGREQUIREAUTH"),
+            root_certificates: std::env::var_os("PGSSLROOTCERT").filter(|set| !set.is_empty()),
         }
     }
 }

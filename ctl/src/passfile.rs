@@ -1,4 +1,5 @@
-//! A password file for libpq: in a folder of its own that only its owner may enter, gone when dropped.
+//! A password file for libpq: in a folder of its own that only its owner may enter, gone when dropped. The
+//! certificates that psql is to believe may lie beside it.
 //!
 //! It names one host and port, so that psql gives the password to no other server, whatever its arguments.
 
@@ -35,6 +36,13 @@ impl Passfile {
         file.write_all(line.as_bytes())?;
         file.persist(folder.path().join("passfile"))?;
         Ok(Self { folder })
+    }
+
+    /// Writes certificates beside the file, and returns where they are.
+    pub(crate) fn add_authorities(&self, pem: &str) -> io::Result<PathBuf> {
+        let path = self.folder.path().join("authorities.pem");
+        std::fs::write(&path, pem)?;
+        Ok(path)
     }
 
     /// Returns where it is.

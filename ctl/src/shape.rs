@@ -293,6 +293,9 @@ pub(crate) struct Credential {
     pub(crate) sealed: SealedCredential,
     #[serde(default)]
     pub(crate) lines: Vec<ConnectionLine>,
+    /// Whose certificates the agent believes at the target, in PEM form.
+    #[serde(default)]
+    pub(crate) ca_certificates: Option<String>,
     #[serde(default)]
     pub(crate) access_details: Option<String>,
 }

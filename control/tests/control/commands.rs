@@ -93,6 +93,11 @@ async fn from_nothing_to_a_first_session_and_through_a_kill() {
 
     let mut server = Server::start(&data);
     assert_eq!(server.ready["event"], "ready");
+    // A copy of the authority's certificate is for whoever connects; its key is for nobody else.
+    for (name, mode) in [("dev-ca.pem", 0o644), ("dev-ca.key", 0o600)] {
+        let found = std::fs::metadata(data.join(name)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(found, mode, "{name}");
+    }
     let session = server.session(&token).await;
     assert_eq!(session["user"]["email"], "root@example.org");
     let beside = bootstrap(&data, &folder.path().join("other"));
@@ -237,6 +242,19 @@ fn a_certificate_key_that_others_can_read_is_refused() {
         .arg(&key_file));
     assert!(!served.status.success());
     assert!(String::from_utf8_lossy(&served.stderr).contains("readable by others"), "{served:?}");
+}
+
+#[test]
+fn serving_without_a_certificate_names_both_ways() {
+    let folder = Folder::new();
+    let served = run(program().arg("serve").arg("--data").arg(folder.path()).args([
+        "--grpc",
+        "127.0.0.1:0",
+        "--http",
+        "127.0.0.1:0",
+    ]));
+    let told = String::from_utf8_lossy(&served.stderr);
+    assert!(!served.status.success() && told.contains("--tls-cert") && told.contains("--dev"), "{told}");
 }
 
 #[test]

@@ -153,7 +153,11 @@ pub(crate) fn catalogue() -> Catalogue {
     let permissions = ["READ_ONLY", "READ_WRITE"].map(String::from);
     Catalogue {
         permissions: BTreeMap::from([("postgresql-table".into(), permissions.into())]),
-        settings: BTreeMap::from([("host".into(), true), ("port".into(), false)]),
+        settings: BTreeMap::from([
+            ("host".into(), true),
+            ("port".into(), false),
+            ("ca_certificates".into(), false),
+        ]),
         formats: BTreeMap::from([("port".into(), Format::Port)]),
     }
 }
@@ -185,7 +189,10 @@ pub(crate) fn wish(connector: &ConnectorId, approval: Approval) -> integrations:
         connector: connector.to_string(),
         kind: "postgres".into(),
         title: None,
-        settings: BTreeMap::from([("host".into(), "db.example.org".into())]),
+        settings: BTreeMap::from([
+            ("host".into(), "db.example.org".into()),
+            ("ca_certificates".into(), "PEM of a private authority".into()),
+        ]),
         secret: "env://TIDEGATE_SECRET_DB".into(),
         policy: Policy::default(),
         approval,

@@ -9,8 +9,14 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::shape::Request;
 
+const EXAMPLES: &str = "\
+Examples:
+  tidegatectl approve acc-0192
+  tidegatectl approve acc-0192 --reason 'on call'";
+
 /// Approve a pending request
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// As `tidegatectl list --state pending` shows it
     access: AccessId,

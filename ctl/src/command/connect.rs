@@ -29,11 +29,15 @@ Examples:
   tidegatectl connect acc-0192 --database shop
   tidegatectl connect acc-0192 -- -c 'select count(*) from orders' --csv
 
-psql is told to prove the password by SCRAM and never to send it in clear (PGREQUIREAUTH, psql 16 and
+Where the target's certificate is to be proven, psql believes the authorities that the integration names; set
+PGSSLROOTCERT yourself for others. psql is told to prove the password by SCRAM and never to send it in clear (PGREQUIREAUTH, psql 16 and
 later); set that variable yourself for a target that asks for another kind of proof.";
 
 /// Variables with which psql would go elsewhere, or use another password.
 const MISLEADING: [&str; 4] = ["PGPASSWORD", "PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE"];
+
+/// The exit code with which psql says that it has no connection, or lost it.
+const NO_CONNECTION: i32 = 2;
 
 /// Connect to the target of an access with psql
 #[derive(Debug, clap::Args)]
@@ -61,7 +65,7 @@ pub(crate) async fn run(args: Args, desk: &Desk<'_>) -> Result<Exit, Fault> {
     let what = "run psql";
     // Signals are heard before there is a file that must not stay.
     let signals = Signals::hear().map_err(|fault| Fault::system(what, &fault))?;
-    let passfile = passfile(desk, &target, &opened)?;
+    let (passfile, roots) = passfile(desk, &target, &opened)?;
     let mut psql = Command::new("psql");
     psql.arg("--no-password").arg("--dbname").arg(&target.uri).args(&args.args);
     for name in MISLEADING {
@@ -69,6 +73,9 @@ pub(crate) async fn run(args: Args, desk: &Desk<'_>) -> Result<Exit, Fault> {
     }
     if desk.environment.require_auth.is_none() {
         psql.env("PGREQUIREAUTH", "scram-sha-256");
+    }
+    if let Roots::Integrations(path) = &roots {
+        psql.env("PGSSLROOTCERT", path);
     }
     psql.env("PGPASSFILE", passfile.path()).stdin(Stdio::inherit()).kill_on_drop(true);
     let ended = match psql.spawn() {
@@ -86,8 +93,40 @@ pub(crate) async fn run(args: Args, desk: &Desk<'_>) -> Result<Exit, Fault> {
         Ended::Told(signal) => Ok(Exit::Signal(signal)),
         Ended::Itself(status) if status.success() => Ok(Exit::Ok),
         Ended::Itself(status) => {
-            Err(Fault::new(Exit::Failed, "finish in psql", format!("psql ended with {status}"))
-                .or(format!("see above; if it names a root certificate, set PGSSLROOTCERT to the target's CA file; else is the access still active? tidegatectl show {}", args.access)))
+            let way_out = match status.code() {
+                Some(NO_CONNECTION) => roots.way_out(&args.access),
+                _ => "see above what psql says".to_owned(),
+            };
+            Err(Fault::new(Exit::Failed, "finish in psql", format!("psql ended with {status}")).or(way_out))
+        }
+    }
+}
+
+/// Whose certificates psql believes.
+enum Roots {
+    /// Whose does not matter: the name of the server is not proven.
+    Any,
+    /// The person has said it.
+    Persons,
+    /// Those of the integration, in this file.
+    Integrations(PathBuf),
+    /// Those that psql finds by itself.
+    Psqls,
+}
+
+impl Roots {
+    /// What to look at when no connection came about.
+    fn way_out(&self, access: &AccessId) -> String {
+        let active = format!("see above; is the access still active? tidegatectl show {access}");
+        match self {
+            Self::Any => active,
+            Self::Persons => format!("{active}; if a certificate is refused, correct or unset PGSSLROOTCERT"),
+            Self::Integrations(_) => format!(
+                "{active}; if a certificate is refused, an admin has to correct `ca_certificates` of the integration, or set PGSSLROOTCERT to the file of the target's authority yourself"
+            ),
+            Self::Psqls => format!(
+                "{active}; the integration names no authority of its own: if a root certificate is missing or a certificate is refused, set PGSSLROOTCERT to the file of the target's authority, or to `system` for those of this machine (psql 16 and later)"
+            ),
         }
     }
 }
@@ -95,6 +134,8 @@ pub(crate) async fn run(args: Args, desk: &Desk<'_>) -> Result<Exit, Fault> {
 /// Where psql is to go.
 struct Target {
     uri: String,
+    /// psql is to prove whose certificate the server has.
+    verifies: bool,
     host: String,
     port: u16,
 }
@@ -137,7 +178,8 @@ impl Target {
         if !plain {
             return Err(odd("the connection line has no host"));
         }
-        Ok(Self { uri, host: host.to_owned(), port: url.port().unwrap_or(5432) })
+        let verifies = url.query_pairs().any(|(key, value)| key == "sslmode" && value.starts_with("verify-"));
+        Ok(Self { uri, verifies, host: host.to_owned(), port: url.port().unwrap_or(5432) })
     }
 }
 
@@ -162,12 +204,22 @@ fn is_secret(key: &str) -> bool {
     matches!(key, "password" | "passfile" | "sslpassword")
 }
 
-fn passfile(desk: &Desk<'_>, target: &Target, opened: &Opened) -> Result<Passfile, Fault> {
+/// Writes what psql reads: the password, and whose certificates it is to believe.
+fn passfile(desk: &Desk<'_>, target: &Target, opened: &Opened) -> Result<(Passfile, Roots), Fault> {
     // The user's runtime folder lies in memory and is emptied when the user leaves.
     let runtime = desk.environment.runtime_dir.clone().filter(|folder| folder.is_dir());
     let base: PathBuf = runtime.unwrap_or_else(std::env::temp_dir);
-    Passfile::write(&base, &target.host, target.port, &opened.credential.account_name, &opened.clear)
-        .map_err(|fault| Fault::system(format!("write a password file below {}", base.display()), &fault))
+    let fault = |fault| Fault::system(format!("write a password file below {}", base.display()), &fault);
+    let credential = &opened.credential;
+    let file = Passfile::write(&base, &target.host, target.port, &credential.account_name, &opened.clear)
+        .map_err(fault)?;
+    let roots = match &credential.ca_certificates {
+        _ if !target.verifies => Roots::Any,
+        _ if desk.environment.root_certificates.is_some() => Roots::Persons,
+        Some(pem) => Roots::Integrations(file.add_authorities(pem).map_err(fault)?),
+        None => Roots::Psqls,
+    };
+    Ok((file, roots))
 }
 
 enum Ended {

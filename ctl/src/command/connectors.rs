@@ -15,7 +15,10 @@ const EXAMPLES: &str = "\
 Examples:
   tidegatectl connectors create eu-west --token-file connector.token
   tidegatectl connectors rotate-token eu-west --grace 1h --token-file connector.token
-  tidegatectl connectors list";
+  tidegatectl connectors list
+  tidegatectl connectors pause eu-west
+  tidegatectl connectors resume eu-west
+  tidegatectl connectors revoke eu-west";
 
 /// Manage connectors: agents and their tokens
 #[derive(Debug, clap::Args)]
@@ -28,6 +31,7 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     /// Make a connector and its token, which is shown this once
+    #[command(after_help = EXAMPLES)]
     Create {
         id: ConnectorId,
         #[arg(long, value_name = "TEXT")]
@@ -36,11 +40,13 @@ enum Verb {
         destination: Destination,
     },
     /// List connectors
+    #[command(after_help = EXAMPLES)]
     List {
         #[command(flatten)]
         paging: Paging,
     },
     /// Make a new token; the old one is taken for a while longer
+    #[command(after_help = EXAMPLES)]
     RotateToken {
         id: ConnectorId,
         /// How long the old one is still taken
@@ -50,10 +56,13 @@ enum Verb {
         destination: Destination,
     },
     /// Open nothing from now on; closing goes on
+    #[command(after_help = EXAMPLES)]
     Pause { id: ConnectorId },
     /// Allow opening again
+    #[command(after_help = EXAMPLES)]
     Resume { id: ConnectorId },
     /// Refuse the connector's agent from now on; what it opened still ends at its deadlines
+    #[command(after_help = EXAMPLES)]
     Revoke { id: ConnectorId },
 }
 

@@ -22,6 +22,9 @@ Examples:
   tidegatectl credential acc-0192 -o json | jq -r .password
   tidegatectl credential acc-0192 --rotate     # a new one, sealed to your current key; the old one stops";
 
+/// What is said instead of a page of PEM.
+const OF_ITS_OWN: &str = "of an authority of its own: `ca_certificates` with -o json; connect uses them";
+
 /// Pause between two looks for a new credential.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -66,6 +69,7 @@ pub(crate) async fn run(args: Args, desk: &Desk<'_>) -> Result<Exit, Fault> {
             ("integration", Some(credential.integration.clone())),
             ("generation", Some(credential.sealed.generation.0.to_string())),
             ("details", credential.access_details.clone()),
+            ("certificates", credential.ca_certificates.as_ref().map(|_| OF_ITS_OWN.to_owned())),
         ]);
         if !credential.lines.is_empty() {
             text.heading("How to connect");
@@ -86,6 +90,7 @@ fn value(opened: &Opened) -> Value {
         "integration": credential.integration,
         "generation": credential.sealed.generation,
         "lines": lines,
+        "ca_certificates": credential.ca_certificates,
         "access_details": credential.access_details,
     })
 }

@@ -19,6 +19,9 @@ Examples:
   tidegatectl integrations apply -f shop-db.yaml
   tidegatectl integrations list
   tidegatectl integrations show shop-db
+  tidegatectl integrations check shop-db
+  tidegatectl integrations discover shop-db
+  tidegatectl integrations survey shop-db
   tidegatectl integrations drivers postgres
 
 A file for apply holds one or more of these, as YAML documents, a YAML list, or JSON:
@@ -49,12 +52,14 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     /// Make integrations, or replace them whole; the same again changes nothing
+    #[command(after_help = EXAMPLES)]
     Apply {
         /// YAML or JSON; `-` for the standard input
         #[arg(short, long, value_name = "FILE")]
         file: PathBuf,
     },
     /// List integrations
+    #[command(after_help = EXAMPLES)]
     List {
         /// Also those that are retired
         #[arg(long)]
@@ -63,14 +68,19 @@ enum Verb {
         paging: Paging,
     },
     /// Show an integration and what the last check found
+    #[command(after_help = EXAMPLES)]
     Show { id: IntegrationId },
     /// Have the agent check the target now; `show` tells what it found
+    #[command(after_help = EXAMPLES)]
     Check { id: IntegrationId },
     /// Have the agent list the target's resources now
+    #[command(after_help = EXAMPLES)]
     Discover { id: IntegrationId },
     /// Have the agent look over the target's accounts now
+    #[command(after_help = EXAMPLES)]
     Survey { id: IntegrationId },
     /// Show the kinds of targets that the connected agents can guard, and the settings of each
+    #[command(after_help = EXAMPLES)]
     Drivers {
         /// Only this kind
         kind: Option<String>,

@@ -35,6 +35,7 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     /// List receipts
+    #[command(after_help = EXAMPLES)]
     List {
         /// Only those of this integration
         #[arg(long, value_name = "ID")]
@@ -46,6 +47,7 @@ enum Verb {
         paging: Paging,
     },
     /// Write one integration's chain as signed, one receipt a line
+    #[command(after_help = EXAMPLES)]
     Export {
         #[arg(long, value_name = "ID")]
         integration: IntegrationId,
@@ -57,6 +59,7 @@ enum Verb {
         to: Option<PathBuf>,
     },
     /// Verify signatures and chains
+    #[command(after_help = EXAMPLES)]
     Verify(verify::Args),
 }
 

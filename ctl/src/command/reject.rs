@@ -9,8 +9,13 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::shape::Request;
 
+const EXAMPLES: &str = "\
+Examples:
+  tidegatectl reject acc-0192 --reason 'ask for read only'";
+
 /// Reject a pending request
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// As `tidegatectl list --state pending` shows it
     access: AccessId,

@@ -24,6 +24,9 @@ Examples:
 
 A slash within a name is written \\/ and a backslash \\\\; what `tidegatectl resources` prints can be pasted.";
 
+/// The server's fields, and with which option each is given.
+const OPTIONS: [(&str, &str); 2] = [("duration_seconds", "--for"), ("justification", "--reason")];
+
 /// Most resources that are looked through for one name.
 const MOST: usize = 10_000;
 
@@ -72,7 +75,7 @@ pub(crate) async fn run(args: Args, desk: &Desk<'_>) -> Result<Exit, Fault> {
         "justification": args.reason,
         "from": args.from,
     });
-    let answer = api.call(Call::post(&["requests"], body, what)).await?;
+    let answer = api.call(Call::post(&["requests"], body, what)).await.map_err(as_options)?;
     let request: Request = read(answer.clone(), what)?;
     let (request, answer) = match args.waiting.wait {
         None => (request, answer),
@@ -87,6 +90,17 @@ pub(crate) async fn run(args: Args, desk: &Desk<'_>) -> Result<Exit, Fault> {
         desk.printer.note(&format!("connect with: tidegatectl connect {}", request.id));
     }
     Ok(Exit::Ok)
+}
+
+/// Says by its option what the server says by the name of a field.
+fn as_options(mut fault: Fault) -> Fault {
+    for (field, option) in OPTIONS {
+        fault.why = fault.why.replace(field, option);
+        for found in fault.fields.iter_mut().filter(|found| found.field == field) {
+            found.field = option.into();
+        }
+    }
+    fault
 }
 
 fn active(request: &Request) -> Look {
@@ -141,6 +155,16 @@ async fn find(api: &Api, name: &Name, integration: Option<&str>) -> Result<Vec<R
     let near: Vec<Resource> = read(Value::from(items), &what)?;
     let (found, near): (Vec<_>, Vec<_>) = near.into_iter().partition(|found| found.path == name.path);
     if found.is_empty() {
+        if let Some(id) = integration {
+            let any = [("integration", id.to_owned())];
+            let (items, _) = api.list(&["resources"], &any, Some(1), &what).await?;
+            if items.is_empty() {
+                let why = format!("nothing was discovered on an integration `{id}`");
+                return Err(Fault::new(Exit::NotFound, what, why).or(
+                    "correct --integration; `tidegatectl resources` shows on which integration each is",
+                ));
+            }
+        }
         let near: Vec<_> = near.iter().take(5).map(|near| resource::text(&near.kind, &near.path)).collect();
         let way_out = if near.is_empty() {
             "look with `tidegatectl resources`; it shows what the last discovery found".to_owned()
@@ -172,5 +196,23 @@ fn choose(permissions: &[String]) -> String {
         "choose another resource".into()
     } else {
         format!("choose one of: {}", permissions.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::Field;
+
+    #[test]
+    fn the_servers_fields_are_told_as_options() {
+        let field = |name: &str| Field { field: name.into(), reason: "r".into(), way_out: "w".into() };
+        let said = as_options(Fault {
+            fields: [field("duration_seconds"), field("justification"), field("entitlements")].into(),
+            ..Fault::new(Exit::Failed, "ask", "`duration_seconds` is 0")
+        });
+        let names: Vec<_> = said.fields.iter().map(|found| found.field.as_str()).collect();
+        assert_eq!(names, ["--for", "--reason", "entitlements"]);
+        assert_eq!(said.why, "`--for` is 0");
     }
 }

@@ -10,8 +10,14 @@ use crate::print::{Table, Text};
 use crate::resource;
 use crate::shape::{Decision, Request};
 
+const EXAMPLES: &str = "\
+Examples:
+  tidegatectl show acc-0192
+  tidegatectl show acc-0192 -o json";
+
 /// Show a request, the access that it became, and its history
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// As `tidegatectl list` shows it
     access: AccessId,

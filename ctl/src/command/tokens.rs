@@ -16,6 +16,7 @@ const EXAMPLES: &str = "\
 Examples:
   tidegatectl tokens create --name laptop --expires 30d --token-file token.txt
   tidegatectl tokens create --user ann@example.com --name first --token-file ann.token
+  tidegatectl tokens list --user ann@example.com
   tidegatectl tokens revoke tok-0192";
 
 /// Manage tokens, your own or, as an admin, another user's
@@ -36,6 +37,7 @@ struct Whose {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     /// Make a token, which is shown this once
+    #[command(after_help = EXAMPLES)]
     Create {
         #[command(flatten)]
         whose: Whose,
@@ -49,11 +51,13 @@ enum Verb {
         destination: Destination,
     },
     /// List tokens
+    #[command(after_help = EXAMPLES)]
     List {
         #[command(flatten)]
         whose: Whose,
     },
     /// Revoke a token
+    #[command(after_help = EXAMPLES)]
     Revoke {
         #[command(flatten)]
         whose: Whose,

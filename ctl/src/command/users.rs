@@ -13,6 +13,7 @@ use crate::shape::User;
 const EXAMPLES: &str = "\
 Examples:
   tidegatectl users create ann@example.com --role requester --role approver
+  tidegatectl users list
   tidegatectl users disable ann@example.com";
 
 /// Manage users
@@ -26,6 +27,7 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     /// Make a user
+    #[command(after_help = EXAMPLES)]
     Create {
         email: String,
         #[arg(long, value_name = "TEXT")]
@@ -35,11 +37,13 @@ enum Verb {
         role: Vec<String>,
     },
     /// List users
+    #[command(after_help = EXAMPLES)]
     List {
         #[command(flatten)]
         paging: Paging,
     },
     /// Refuse a user's tokens, end every access they have, and delete their accounts
+    #[command(after_help = EXAMPLES)]
     Disable {
         /// E-mail address or id
         user: String,

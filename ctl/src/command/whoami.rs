@@ -6,8 +6,14 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::shape::Session;
 
+const EXAMPLES: &str = "\
+Examples:
+  tidegatectl whoami
+  tidegatectl whoami -o json";
+
 /// Show who is logged in, and where
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {}
 
 pub(crate) async fn run(_: Args, desk: &Desk<'_>) -> Result<Exit, Fault> {

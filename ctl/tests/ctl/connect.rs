@@ -74,6 +74,46 @@ fn psql_gets_the_password_by_a_file_and_nothing_else() {
 }
 
 #[test]
+fn psql_believes_the_authorities_of_the_integration_unless_the_grantee_says_others() {
+    const SPY: &str =
+        "echo \"${PGSSLROOTCERT-unset}\" > roots; cat \"$PGSSLROOTCERT\" > pem; echo 'FATAL: no' >&2; exit 2";
+    const PEM: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    let uri = |mode: &str| format!("postgresql://u@127.0.0.1:5433/shop?sslmode={mode}");
+    let own = Some("/etc/own.pem");
+    let table = [
+        ("the integration's", "verify-full", Some(PEM), None, "authorities.pem", "correct `ca_certificates`"),
+        ("the chain only", "verify-ca", Some(PEM), None, "authorities.pem", "correct `ca_certificates`"),
+        ("one's own", "verify-full", Some(PEM), own, "/etc/own.pem", "correct or unset PGSSLROOTCERT"),
+        ("nobody's", "verify-full", None, None, "unset", "names no authority of its own"),
+        // With authorities psql would verify the chain, and refuse what the agent takes.
+        ("none is asked for", "require", Some(PEM), None, "unset", "still active?"),
+    ];
+    for (name, mode, pem, variable, roots, way_out) in table {
+        let world = with_psql(SPY);
+        let mut with = credential("acc-1", samples::ANN, 1, &world.public_key(), CLEAR);
+        with["lines"] = json!([{ "label": "uri", "text": uri(mode) }]);
+        with["ca_certificates"] = json!(pem);
+        world.server.forget("GET", PATH).json("GET", PATH, with);
+        let mut command = world.command();
+        command.env_remove("PGSSLROOTCERT").envs(variable.map(|own| ("PGSSLROOTCERT", own)));
+        let told = world.finish(command.args(["connect", "acc-1"])).fails(1, &[way_out]);
+        assert_eq!(told.contains("certificate"), mode != "require", "{name}: {told}");
+        assert!(text(&world, "roots").trim().ends_with(roots), "{name}: {}", text(&world, "roots"));
+        if roots == "authorities.pem" {
+            assert_eq!(text(&world, "pem"), PEM, "{name}");
+        }
+        nothing_is_left(&world);
+    }
+}
+
+#[test]
+fn a_fault_in_a_statement_is_not_told_as_one_of_certificates() {
+    let world = with_psql("echo 'ERROR: syntax' >&2; exit 1");
+    let err = world.run(&["connect", "acc-1"]).fails(1, &["exit status: 1", "see above what psql says"]);
+    assert!(!err.contains("certificate") && !err.contains("active"), "{err}");
+}
+
+#[test]
 fn a_grantee_may_ask_for_another_proof() {
     let world = with_psql(SPY);
     let mut command = world.command();

@@ -78,6 +78,23 @@ fn ids_that_would_ask_for_something_else_are_refused() {
     world.run(&["tokens", "revoke", "a/b?c"]).fails(4, &["no such token"]);
 }
 
+/// Looks at every command below one, and those below them.
+fn each_has_examples(command: &clap::Command, name: &str) {
+    for below in command.get_subcommands() {
+        let name = format!("{name} {}", below.get_name());
+        let after = below.get_after_help().map(ToString::to_string).unwrap_or_default();
+        assert!(after.contains("Examples:") && after.contains(&name), "{name}: {after}");
+        each_has_examples(below, &name);
+    }
+}
+
+#[test]
+fn the_port_for_connectors_is_told_as_that() {
+    let world = World::logged_in();
+    world.server.forget("GET", "/session").on("GET", "/session", Reply::Connectors);
+    world.run(&["whoami"]).fails(1, &["is where connectors dial", "as --http, not as --grpc"]);
+}
+
 #[test]
 fn help_has_examples_and_the_exit_codes() {
     let world = World::fresh();
@@ -87,29 +104,7 @@ fn help_has_examples_and_the_exit_codes() {
     {
         assert!(help.contains(words), "{words}: {help}");
     }
-    let with_examples = [
-        "login",
-        "integrations",
-        "resources",
-        "request",
-        "list",
-        "credential",
-        "connect",
-        "revoke",
-        "seal",
-        "connectors",
-        "users",
-        "tokens",
-        "receipts",
-        "audit",
-        "completions",
-    ];
-    for command in with_examples {
-        assert!(world.run(&[command, "--help"]).ok().contains("Examples:"), "{command}");
-    }
-    for command in ["whoami", "approve", "reject", "show"] {
-        world.run(&[command, "--help"]).ok();
-    }
+    each_has_examples(&ctl::command_line(), "tidegatectl");
     assert!(world.run(&["--version"]).ok().starts_with("tidegatectl 0."));
     world.run(&[]).fails(2, &["Usage"]);
     world.run(&["reqest"]).fails(2, &["request"]);

@@ -21,6 +21,8 @@ use crate::described::Described;
 pub(crate) enum Reply {
     Json(u16, Value),
     Text(String),
+    /// What the service for connectors says to everybody else.
+    Connectors,
     /// Nothing, for as long as anybody waits.
     Silence,
 }
@@ -187,6 +189,7 @@ async fn answer(
             (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
         }
         Some(Reply::Text(text)) => text.into_response(),
+        Some(Reply::Connectors) => ([("content-type", "application/grpc")], "").into_response(),
         Some(Reply::Silence) => {
             tokio::time::sleep(Duration::from_secs(3600)).await;
             StatusCode::GATEWAY_TIMEOUT.into_response()

@@ -21,8 +21,6 @@ pub struct Desk {
     /// The control plane's address and authority.
     pub url: String,
     pub authority: PathBuf,
-    /// The target's authority, for psql.
-    pub target_authority: PathBuf,
     /// For short-lived files.
     pub runtime: PathBuf,
 }
@@ -63,7 +61,6 @@ impl Person {
         command
             .env("HOME", &self.folder)
             .env("XDG_RUNTIME_DIR", &self.desk.runtime)
-            .env("PGSSLROOTCERT", &self.desk.target_authority)
             .env("PGCONNECT_TIMEOUT", "20");
         command
     }
@@ -83,11 +80,6 @@ impl Person {
     /// Writes their `tidegatectl`, as it is called in a shell.
     pub fn line(&self) -> String {
         let word = |path: &Path| command::word(path.as_os_str());
-        format!(
-            "PGSSLROOTCERT={} {} --config {}",
-            word(&self.desk.target_authority),
-            word(&self.desk.ctl),
-            word(&self.folder)
-        )
+        format!("{} --config {}", word(&self.desk.ctl), word(&self.folder))
     }
 }

@@ -116,7 +116,6 @@ impl World {
             psql: programs.psql.clone(),
             url: plane.url(),
             authority: plane.authority().to_owned(),
-            target_authority: target.ca_file(),
             runtime: place("run"),
         };
         crate::private_folder(&desk.runtime)?;

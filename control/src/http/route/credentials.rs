@@ -46,8 +46,7 @@ pub(in crate::http) async fn credential_show(
         return Err(Refusal::conflict("credential_not_ready", detail));
     };
     let offer = rows.offer(&found.integration).await?;
-    let details = offer.and_then(|offer| offer.access_details);
-    Ok(Json(show::access::credential(&found, credential, details)))
+    Ok(Json(show::access::credential(&found, credential, offer)))
 }
 
 /// Asks for a new credential, sealed to one's current key; the old one stops. For the grantee only.

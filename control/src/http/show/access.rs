@@ -17,6 +17,9 @@ use crate::rules::role::{Actor, Doing, may};
 use crate::rules::terms::Offer;
 use crate::store::{Rows, StoreFault};
 
+/// The setting in which drivers take the certificates of authorities.
+const AUTHORITIES: &str = "ca_certificates";
+
 /// Shows requests to one asker; remembers names and integrations while it does.
 pub(in crate::http) struct Shower<'r> {
     rows: &'r mut dyn Rows,
@@ -204,9 +207,11 @@ fn agent_word(told: &Told) -> view::AgentWord {
 pub(in crate::http) fn credential(
     request: &Request,
     credential: Credential,
-    access_details: Option<String>,
+    offer: Option<Offer>,
 ) -> view::Credential {
     let sealed = credential.sealed;
+    let (access_details, mut settings) =
+        offer.map(|offer| (offer.access_details, offer.integration.settings)).unwrap_or_default();
     view::Credential {
         account: credential.account.to_string(),
         account_name: credential.account_name.0,
@@ -224,6 +229,7 @@ pub(in crate::http) fn credential(
             .into_iter()
             .map(|(label, text)| view::ConnectionLineView { label, text })
             .collect(),
+        ca_certificates: settings.remove(AUTHORITIES).filter(|pem| !pem.trim().is_empty()),
         access_details,
         sealed_at: credential.sealed_at.to_string(),
     }

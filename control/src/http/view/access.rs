@@ -250,6 +250,9 @@ pub struct Credential {
     pub sealed: Sealed,
     /// How to connect; never with a credential inside.
     pub lines: Vec<ConnectionLineView>,
+    /// Certificates of the authorities that the agent believes at the target, in PEM form; none when it believes
+    /// those of its system, or any.
+    pub ca_certificates: Option<String>,
     /// What the admin of the integration adds.
     pub access_details: Option<String>,
     #[schema(format = "date-time")]

@@ -77,6 +77,7 @@ async fn from_the_asking_to_the_receipt() {
     let credential = ann.get(&format!("{path}/credential")).await.with(200);
     assert_eq!(credential["account_name"], "tg_ann_1f");
     assert_eq!(credential["access_details"], "Ask in #db first.");
+    assert_eq!(credential["ca_certificates"], "PEM of a private authority");
     assert_eq!(credential["sealed"]["key"], cast.ann.key.public().to_base64());
     assert_eq!(eve.get(&format!("{path}/credential")).await.code(), refused(403, "denied"));
 
