@@ -73,6 +73,8 @@ fn as_signed(kept: &[ReceiptRecord]) -> Vec<SignedReceipt> {
 const fn deed_word(deed: &Done) -> &'static str {
     match deed {
         Done::Opened { .. } => "opened",
+        Done::Extended { .. } => "extended",
+        Done::Rotated { .. } => "rotated",
         Done::Ended { .. } => "ended",
         Done::Undone { .. } => "undone",
         Done::Deleted => "deleted",

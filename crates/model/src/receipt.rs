@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::{EndReason, Verdict};
 use crate::account::{AccountName, ImmutableId};
+use crate::credential::Generation;
 use crate::entitlement::EntitlementSet;
 use crate::failure::Code;
 use crate::id::{AccessId, AccountId, GranteeId, Incarnation, IntegrationId};
@@ -16,6 +17,10 @@ use crate::time::Timestamp;
 pub enum Deed {
     /// The access was opened and read back.
     Opened { until: Timestamp, entitlements: EntitlementSet, key_fingerprint: Option<String> },
+    /// The deadline of an open access was moved later, by an order.
+    Extended { before: Timestamp, until: Timestamp },
+    /// An open account has another credential, sealed to that key.
+    Rotated { generation: Generation, key_fingerprint: Option<String> },
     /// The access was ended and seen ended.
     Ended { verdict: Verdict, reason: EndReason, entitlements: EntitlementSet },
     /// What was begun for the access was undone and seen undone.

@@ -384,6 +384,10 @@ fn rotated(
         for id in living {
             effects.credential(record, &id, now);
         }
+        let sealed = record.credential.as_ref().and_then(|credential| credential.sealed.as_ref());
+        let key_fingerprint = sealed.map(|sealed| sealed.key.0.clone());
+        let deed = Deed::Rotated { generation: record.generation, key_fingerprint };
+        effects.receipt(record, None, deed, Some(observed), now);
     } else {
         // A shut account's credential is nobody's.
         record.credential = None;

@@ -12,6 +12,33 @@ use crate::effects::Effects;
 use crate::order::{AccessOrder, Grantee, NumberedOrder, Order};
 use crate::report::Report;
 
+/// What one account's record may come to as it is kept, in bytes. With what is learnt of it later it still fits into a
+/// row of the journal: one that did not would hold up all that is written with it.
+const LARGEST_ACCOUNT: usize = 4 * 1024 * 1024;
+const TOO_LARGE: &str = "that is more than one account can hold: end accesses of this grantee, or ask for whole schemas \
+                         or databases in place of single tables";
+
+/// Counts what is written.
+struct Count(usize);
+
+impl std::io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether an account can take on so much more.
+fn fits(record: Option<&AccountRecord>, more: &model::EntitlementSet) -> bool {
+    let mut count = Count(0);
+    let counted = serde_json::to_writer(&mut count, &(record, more));
+    counted.is_ok() && count.0 <= LARGEST_ACCOUNT
+}
+
 /// Why an order is not taken.
 pub(super) struct Refusal {
     access: Option<AccessId>,
@@ -193,6 +220,9 @@ impl Book {
                 return self.refuse_access(&order, code, "no account can be named for this grantee", now);
             }
         };
+        if !fits(self.accounts.get(&account), &order.entitlements) {
+            return self.refuse_access(&order, Code::ORDER_MALFORMED, TOO_LARGE, now);
+        }
         let integration = order.integration.clone();
         if !self.accounts.contains_key(&account) {
             let made = Account {
@@ -290,8 +320,13 @@ impl Book {
             let detail = format!("access `{id}` is being ended: ask for a new one");
             return Err(Refusal::new(Some(&id), Code::ID_ENDED, detail));
         }
+        if !fits(self.accounts.get(&account), &order.entitlements) {
+            return Err(Refusal::new(Some(&id), Code::ORDER_MALFORMED, TOO_LARGE));
+        }
         let has = self.accounts.get(&account).is_some_and(|record| record.has(&order.entitlements));
         let Grantee { key, .. } = order.grantee;
+        let (before, was_active) = (known.until, matches!(known.state, AccessState::Active { .. }));
+        let mut effects = Effects::default();
         if let Some(record) = self.edit(account) {
             record.key = key;
             let open = record.phase == Phase::Open;
@@ -322,6 +357,17 @@ impl Book {
                 };
             }
         }
+        // What is opened anew has a receipt of that.
+        if let Some(record) = self.accounts.get(&account)
+            && let Some(access) = record.accesses.get(&id)
+            && was_active
+            && matches!(access.state, AccessState::Active { .. })
+            && access.until > before
+        {
+            let deed = model::Deed::Extended { before, until: access.until };
+            effects.receipt(record, Some(access), deed, None, now);
+        }
+        self.staged.tell(effects);
         self.tell_access(account, &id, now);
         self.consider(account, now);
         Ok(())

@@ -108,6 +108,37 @@ fn orders_by_revision_and_id() {
 }
 
 #[test]
+fn a_later_deadline_and_another_credential_have_their_receipts() {
+    let mut bench = overlap();
+    let deeds = |bench: &Bench| -> Vec<Deed> {
+        let of = |report: &Report| match report {
+            Report::Receipt { signed, .. } => Some(serde_json::from_str::<ReceiptBody>(signed).unwrap().deed),
+            _ => None,
+        };
+        bench.reports.iter().filter_map(of).collect()
+    };
+    let known = deeds(&bench).len();
+    let later = bench.put_revision("a", "ann", &["orders"], 45, 2);
+    bench.well(later);
+    let told = deeds(&bench);
+    let [Deed::Extended { before, until }] = &told[known..] else { panic!("{told:?}") };
+    assert_eq!(until.since(*before), Span::from_mins(15));
+    let sooner = bench.put_revision("a", "ann", &["orders"], 40, 3);
+    bench.well(sooner);
+    assert_eq!(deeds(&bench).len(), known + 1, "a deadline that came nearer gives nobody more");
+    let (integration, grantee) = (target(), GranteeId::parse("ann").unwrap());
+    let key = Some(GranteeKey("another key".into()));
+    let mint = bench.order(Order::RotateAccount { integration, grantee, key });
+    let rotate = bench.answer(&mint[0], done(&mint[0].act));
+    let Act::Rotate { account, .. } = &rotate[0].act else { panic!("{rotate:?}") };
+    let observed = seen(present(account, Login::Open, &rights(&["orders", "stock"])));
+    bench.answer(&rotate[0], Answer::Done { observed, lines: vec![], failure: None });
+    let told = deeds(&bench);
+    let [_, Deed::Rotated { key_fingerprint, .. }] = &told[known..] else { panic!("{told:?}") };
+    assert_eq!(key_fingerprint.as_deref(), Some("another key"));
+}
+
+#[test]
 fn the_end_of_one_leaves_the_other_and_the_end_of_the_last_closes() {
     let mut bench = overlap();
     let shrinking = bench.pass(30 * 60);
