@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use model::{AccountRef, EntitlementSet};
+use model::{AccountRef, Code, EntitlementSet, Failure};
 use tokio_postgres::Row;
 
 use crate::account::column;
@@ -90,6 +90,13 @@ impl PostgresTarget {
         let mut found = Wanted::default();
         for entitlement in wanted.iter() {
             match Right::of(entitlement)? {
+                Right::Shared { scope, .. } if scope.is_the_systems() => {
+                    return Err(Failure::refused(
+                        Code::PERMISSION_REFUSED,
+                        "the schema is the server's own, with the verifiers of every login in it: nothing is given there",
+                    )
+                    .into());
+                }
                 Right::Shared { scope, level } => {
                     found.shared.push(self.permission_role(&scope, level).await?);
                 }

@@ -74,6 +74,12 @@ impl Scope {
         }
     }
 
+    /// Whether it lies in a schema of the server's own: there are the verifiers of every login, the admin's with
+    /// them, and functions that read the server's files.
+    pub(crate) fn is_the_systems(&self) -> bool {
+        self.schema().is_some_and(|schema| schema.starts_with("pg_") || schema == "information_schema")
+    }
+
     pub(crate) fn resource(&self) -> ResourceId {
         match self {
             Self::Database { database } => ResourceId::new(DATABASE, [database]),
