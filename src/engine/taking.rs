@@ -22,7 +22,7 @@ impl Engine {
             }
             Message::Standing(standing) => self.book.handle(Input::Standing(standing), reading),
             Message::Committed { through } => {
-                self.committed = self.committed.max(through);
+                self.committed = self.committed.max(through.min(self.book.last_report()));
                 self.book.handle(Input::ReportsCommitted { through }, reading);
             }
             Message::Heard { source, said } => self.book.handle(Input::Heard { source, said }, reading),

@@ -182,6 +182,9 @@ impl Session<'_> {
                 Some(Inward::Ack(wire)) => {
                     let Cursor { incarnation, position } = convert::ack(&wire).map_err(malformed)?;
                     if incarnation == journal {
+                        if position > self.desk.published.borrow().last_report {
+                            return Err(malformed("it acknowledged reports that were never made"));
+                        }
                         self.tell(Message::Committed { through: position }).await?;
                     }
                 }
