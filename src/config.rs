@@ -9,6 +9,7 @@ mod check;
 pub mod env;
 pub mod file;
 pub mod keys;
+mod proxy;
 mod render;
 mod show;
 pub mod token;
@@ -107,7 +108,7 @@ struct Given {
 pub struct Sources {
     /// The file's path and text.
     pub file: Option<(PathBuf, String)>,
-    /// The environment; only `TIDEGATE_…` is looked at.
+    /// The environment; only `TIDEGATE_…` and what names a proxy is looked at.
     pub environment: BTreeMap<String, String>,
     /// Keys and texts from the command line, later ones win.
     pub flags: Vec<(String, String)>,
@@ -139,10 +140,23 @@ pub struct ControlPlane {
     /// `https`, or `http` to this machine when that was allowed; host and perhaps port, nothing else.
     pub url: Uri,
     pub ca_file: Option<PathBuf>,
+    /// Through what it is reached; `None` is directly.
+    pub proxy: Option<Proxy>,
     pub connect_deadline: Duration,
     /// The longest pause between two heartbeats of ours; the control plane may ask for shorter ones.
     pub heartbeat: Duration,
     pub redial_most: Duration,
+}
+
+/// An HTTP proxy that leads to the control plane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proxy {
+    /// `http` or `https`; host and perhaps port, nothing else.
+    pub url: Uri,
+    /// The file with `user:password`; read it with [`token::proxy_login`] at each connection.
+    pub credentials_file: Option<PathBuf>,
+    /// For a proxy that is reached by TLS.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Where the journal is.
@@ -225,7 +239,7 @@ impl Config {
     /// Everything that is wrong with it, sorted by where it was given.
     pub fn load(sources: &Sources) -> Result<Self, Vec<ConfigFault>> {
         let merged = Merged::of(sources);
-        check::checked(&merged.given, merged.faults, merged.is_torn)
+        check::checked(&merged.given, &sources.environment, merged.faults, merged.is_torn)
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod convert;
 mod dial;
+mod proxy;
 mod redial;
 mod session;
 mod snapshots;

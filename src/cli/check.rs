@@ -113,7 +113,14 @@ impl Found {
 pub(super) fn files(config: &Config) -> Vec<Fault> {
     let mut faults = vec![];
     faults.extend(token::read(&config.token_file).err().map(Fault::from));
-    faults.extend(config.control_plane.ca_file.as_deref().and_then(certificates));
+    let of_plane = |path| certificates("control_plane.ca_file", path);
+    faults.extend(config.control_plane.ca_file.as_deref().and_then(of_plane));
+    if let Some(proxy) = &config.control_plane.proxy {
+        let of_proxy = |path| certificates("control_plane.proxy_ca_file", path);
+        let login = proxy.credentials_file.as_deref().map(token::proxy_login);
+        faults.extend(login.and_then(Result::err).map(Fault::from));
+        faults.extend(proxy.ca_file.as_deref().and_then(of_proxy));
+    }
     let root = config.secrets.file_root.as_deref();
     faults.extend(root.and_then(|root| FileStore::below(root).err()).map(Fault::from));
     faults.extend(identity(config).err());
@@ -121,8 +128,8 @@ pub(super) fn files(config: &Config) -> Vec<Fault> {
     faults
 }
 
-fn certificates(path: &Path) -> Option<Fault> {
-    let fault = |detail: String| Some(Fault::Certificates { path: path.into(), detail });
+fn certificates(key: &'static str, path: &Path) -> Option<Fault> {
+    let fault = |detail: String| Some(Fault::Certificates { key, path: path.into(), detail });
     match CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
         Ok(found) if found.is_empty() => fault("there is none in it".into()),
         Ok(_) => None,

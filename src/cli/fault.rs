@@ -42,9 +42,9 @@ pub(super) enum Fault {
     #[error(transparent)]
     Token(#[from] TokenFault),
     #[error(
-        "`control_plane.ca_file`: {} holds no certificate that can be read ({detail}): give certificates in PEM form", .path.display()
+        "`{key}`: {} holds no certificate that can be read ({detail}): give certificates in PEM form", .path.display()
     )]
-    Certificates { path: PathBuf, detail: String },
+    Certificates { key: &'static str, path: PathBuf, detail: String },
     #[error(transparent)]
     Secrets(#[from] DirectoryFault),
     #[error(transparent)]

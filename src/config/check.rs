@@ -15,18 +15,20 @@ use tonic::transport::Uri;
 use tracing::Level;
 
 use super::keys::{self, Format};
+use super::proxy::{Named, Unfit, named};
 use super::{
-    Config, ConfigFault, ControlPlane, Engine, Given, Journal, JournalKind, Log, LogFormat, Origin, Secrets,
-    SharedJournal, default_socket,
+    Config, ConfigFault, ControlPlane, Engine, Given, Journal, JournalKind, Log, LogFormat, Origin, Proxy,
+    Secrets, SharedJournal, default_socket,
 };
 
 /// Checks all texts; `faults` are those that reading found.
 pub(super) fn checked(
     given: &BTreeMap<&'static str, Given>,
+    environment: &BTreeMap<String, String>,
     faults: Vec<ConfigFault>,
     is_torn: bool,
 ) -> Result<Config, Vec<ConfigFault>> {
-    let mut reader = Reader { given, faults, is_torn };
+    let mut reader = Reader { given, environment, faults, is_torn };
     let config = reader.config();
     let mut faults = reader.faults;
     faults.sort();
@@ -39,6 +41,7 @@ pub(super) fn checked(
 
 struct Reader<'g> {
     given: &'g BTreeMap<&'static str, Given>,
+    environment: &'g BTreeMap<String, String>,
     faults: Vec<ConfigFault>,
     is_torn: bool,
 }
@@ -48,8 +51,10 @@ impl Reader<'_> {
     fn config(&mut self) -> Option<Config> {
         let connector = self.id("connector");
         let token_file = self.path("token_file");
+        let url = self.url("control_plane.url", "control_plane.allow_plain_http");
         let control_plane = ControlPlane {
-            url: self.url("control_plane.url", "control_plane.allow_plain_http"),
+            proxy: self.proxy(&url),
+            url,
             ca_file: self.path_if("control_plane.ca_file"),
             connect_deadline: self.duration("control_plane.connect_deadline").as_std(),
             heartbeat: self.duration("control_plane.heartbeat").as_std(),
@@ -89,6 +94,30 @@ impl Reader<'_> {
             shutdown_grace,
             engine,
         })
+    }
+
+    /// Reads through what the control plane is reached.
+    fn proxy(&mut self, to: &Uri) -> Option<Proxy> {
+        const NAME: &str = "control_plane.proxy";
+        let credentials_file = self.path_if("control_plane.proxy_credentials_file");
+        let ca_file = self.path_if("control_plane.proxy_ca_file");
+        let text = self.text(NAME)?;
+        let Named { url, variable } = named(&text, to, self.environment)?;
+        match url {
+            Ok(url) => Some(Proxy { url, credentials_file, ca_file }),
+            Err(Unfit { reason, way_out }) => {
+                match variable {
+                    Some(variable) => self.faults.push(ConfigFault {
+                        key: NAME.into(),
+                        origin: Origin::Environment { variable: variable.into() },
+                        reason: reason.into(),
+                        way_out: format!("{way_out}, or set `{NAME}`"),
+                    }),
+                    None => self.fault(NAME, reason, way_out),
+                }
+                None
+            }
+        }
     }
 
     /// Reads what the journal is kept in; keys of another kind would do nothing and are refused.

@@ -2,7 +2,8 @@
 //!
 //! A variable with the prefix that is no key is a fault, so that a mistyped one does not go unseen. Known
 //! strangers are left alone: the secrets' own variables, what other commands of the project read, and what
-//! Kubernetes sets for each Service of a namespace.
+//! Kubernetes sets for each Service of a namespace. Of all others only those are read in which a machine names
+//! its proxy.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,13 @@ pub const PREFIX: &str = "TIDEGATE_";
 
 /// The variable that names the configuration file.
 pub const FILE: &str = "TIDEGATE_CONFIG";
+
+/// Variables in which a machine names its proxy, as other programs read them: the first one that is set counts.
+pub(super) const PROXIES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+/// Variables that say where no proxy is used.
+pub(super) const NO_PROXIES: [&str; 2] = ["no_proxy", "NO_PROXY"];
+/// All of them.
+const OF_PROXIES: [&str; 6] = [PROXIES[0], PROXIES[1], PROXIES[2], PROXIES[3], NO_PROXIES[0], NO_PROXIES[1]];
 
 /// Variables of the developers' commands, which may start an agent.
 const STRANGERS: [&str; 2] = ["TIDEGATE_CACHE", "TIDEGATE_POSTGRES_BIN"];
@@ -31,7 +39,7 @@ const OURS_OF_CONTROL: &str = "TIDEGATE_CONTROL_PLANE_";
 pub fn read_process() -> BTreeMap<String, String> {
     std::env::vars_os()
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
-        .filter(|(name, _)| name.starts_with(PREFIX))
+        .filter(|(name, _)| name.starts_with(PREFIX) || OF_PROXIES.contains(&name.as_str()))
         .collect()
 }
 

@@ -15,6 +15,8 @@ pub enum Format {
     Id,
     /// `https://host[:port]`, without path, query or user.
     Url,
+    /// An HTTP proxy, or where to look for one.
+    Proxy,
     /// An absolute path.
     Path,
     /// An absolute path, short enough for a socket.
@@ -72,6 +74,7 @@ impl Key {
         match self.format {
             Format::Id => "1 to 64 characters of a-z, A-Z, 0-9, `-`, `_`, `.`".into(),
             Format::Url => "https://host or https://host:port".into(),
+            Format::Proxy => "http://host:port, https://host:port, `environment` or `none`".into(),
             Format::Path => "an absolute path".into(),
             Format::Socket => format!("an absolute path of at most {LONGEST_SOCKET} bytes"),
             Format::Address => "an IP address and a port, for example 127.0.0.1:9464 or [::1]:9464".into(),
@@ -141,6 +144,24 @@ pub const KEYS: &[Key] = &[
         "For trials on one machine: allows http:// to 127.0.0.1, ::1 or localhost, without TLS. Never to another host.",
     )
     .or("false"),
+    key(
+        "control_plane.proxy",
+        Format::Proxy,
+        "The HTTP proxy through which the control plane is reached, by CONNECT: TLS runs through it to the control plane. With https:// the way to the proxy is TLS, too. `environment`: what HTTPS_PROXY or ALL_PROXY names, unless NO_PROXY leaves the control plane out. `none`: no proxy, whatever the environment says.",
+    )
+    .or("environment"),
+    key(
+        "control_plane.proxy_credentials_file",
+        Format::Path,
+        "The file with `user:password` for the proxy (Basic), readable by the agent's user alone (chmod 600). Read anew at each connection. Left out: no login.",
+    )
+    .optional("/etc/tidegate/proxy-login"),
+    key(
+        "control_plane.proxy_ca_file",
+        Format::Path,
+        "Certificates (PEM) that the certificate of an https:// proxy must lead to. Left out: those of the system.",
+    )
+    .optional("/etc/tidegate/proxy-ca.pem"),
     key(
         "control_plane.connect_deadline",
         duration(Span::from_secs(1), Span::from_secs(60)),

@@ -53,6 +53,7 @@ fn quoted(key: &Key, value: &str) -> String {
         F::Whole { .. } | F::Flag => value.to_owned(),
         F::Id
         | F::Url
+        | F::Proxy
         | F::Path
         | F::Socket
         | F::Address

@@ -1,4 +1,4 @@
-//! The connector's token, read from its file at each use.
+//! The connector's token, and the login at a proxy, each read from its file at each use.
 //!
 //! A file that others could have read is refused: whoever has the token can speak as this connector.
 
@@ -15,23 +15,61 @@ const LONGEST: usize = 4096;
 /// Mode bits of everybody but the owner.
 const OTHERS: u32 = 0o077;
 
-/// Why there is no token.
+/// What a file is to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Token,
+    ProxyLogin,
+}
+
+impl Kind {
+    const fn file(self) -> &'static str {
+        match self {
+            Self::Token => "token file",
+            Self::ProxyLogin => "file of `control_plane.proxy_credentials_file`,",
+        }
+    }
+
+    const fn put(self) -> &'static str {
+        match self {
+            Self::Token => "put the token that the control plane gave there",
+            Self::ProxyLogin => "put `user:password` of the proxy there",
+        }
+    }
+
+    const fn renew(self) -> &'static str {
+        match self {
+            Self::Token => "get a new token",
+            Self::ProxyLogin => "have the password changed",
+        }
+    }
+
+    const fn write(self) -> &'static str {
+        match self {
+            Self::Token => "the token as it was given",
+            Self::ProxyLogin => "`user:password`",
+        }
+    }
+}
+
+/// Why there is no token or login.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenFault {
-    #[error("the token file {} cannot be read: put the token that the control plane gave there, for the agent's user", .path.display())]
+    #[error("the {} {} cannot be read: {}, for the agent's user", .of.file(), .path.display(), .of.put())]
     Unreadable {
+        of: Kind,
         path: PathBuf,
         #[source]
         cause: io::Error,
     },
-    #[error("the token file {} is not a plain file: name the file itself", .path.display())]
-    NotAFile { path: PathBuf },
+    #[error("the {} {} is not a plain file: name the file itself", .of.file(), .path.display())]
+    NotAFile { of: Kind, path: PathBuf },
     #[error(
-        "the token file {} can be read by others (mode {mode:04o}): run `chmod 600 {}`, and get a new token if others had access", .path.display(), .path.display()
+        "the {} {} can be read by others (mode {mode:04o}): run `chmod 600 {}`, and {} if others had access", .of.file(), .path.display(), .path.display(), .of.renew()
     )]
-    Exposed { path: PathBuf, mode: u32 },
-    #[error("the token file {} {reason}: write the token as it was given, on one line, and nothing else", .path.display())]
-    Malformed { path: PathBuf, reason: &'static str },
+    Exposed { of: Kind, path: PathBuf, mode: u32 },
+    #[error("the {} {} {reason}: write {}, on one line, and nothing else", .of.file(), .path.display(), .of.write())]
+    Malformed { of: Kind, path: PathBuf, reason: &'static str },
 }
 
 /// Reads the token. Blocks on the disk.
@@ -39,16 +77,42 @@ pub enum TokenFault {
 /// # Errors
 /// When the file is not there, open to others, or holds no token.
 pub fn read(path: &Path) -> Result<Secret, TokenFault> {
-    let unreadable = |cause| TokenFault::Unreadable { path: path.into(), cause };
-    let malformed = |reason| TokenFault::Malformed { path: path.into(), reason };
+    let of = Kind::Token;
+    let malformed = |reason| TokenFault::Malformed { of, path: path.into(), reason };
+    let text = line(path, of)?;
+    if !text.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(malformed("has a space, a line break or a letter that no token has"));
+    }
+    Ok(text)
+}
+
+/// Reads the login at the proxy. Blocks on the disk.
+///
+/// # Errors
+/// When the file is not there, open to others, or holds no `user:password`.
+pub fn proxy_login(path: &Path) -> Result<Secret, TokenFault> {
+    let of = Kind::ProxyLogin;
+    let text = line(path, of)?;
+    let user = text.expose().split_once(':').map(|(user, _)| user);
+    if user.is_none_or(str::is_empty) || text.expose().chars().any(char::is_control) {
+        let reason = "has no user, no colon, or more than one line";
+        return Err(TokenFault::Malformed { of, path: path.into(), reason });
+    }
+    Ok(text)
+}
+
+/// Reads a private file's text without what surrounds it.
+fn line(path: &Path, of: Kind) -> Result<Secret, TokenFault> {
+    let unreadable = |cause| TokenFault::Unreadable { of, path: path.into(), cause };
+    let malformed = |reason| TokenFault::Malformed { of, path: path.into(), reason };
     // Looked at before it is opened: opening a pipe would wait.
     if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err(TokenFault::NotAFile { path: path.into() });
+        return Err(TokenFault::NotAFile { of, path: path.into() });
     }
     let file = File::open(path).map_err(unreadable)?;
     let mode = file.metadata().map_err(unreadable)?.mode() & 0o7777;
     if mode & OTHERS != 0 {
-        return Err(TokenFault::Exposed { path: path.into(), mode });
+        return Err(TokenFault::Exposed { of, path: path.into(), mode });
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(LONGEST + 1));
     let most = u64::try_from(LONGEST + 1).unwrap_or(u64::MAX);
@@ -59,9 +123,6 @@ pub fn read(path: &Path) -> Result<Secret, TokenFault> {
     let text = std::str::from_utf8(&bytes).map_err(|_| malformed("is not text"))?.trim();
     if text.is_empty() {
         return Err(malformed("is empty"));
-    }
-    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(malformed("has a space, a line break or a letter that no token has"));
     }
     Ok(Secret::new(text.to_owned()))
 }
@@ -101,6 +162,23 @@ mod tests {
                     assert!(!told.contains("tg_abc") && !told.contains("two"), "{name}: {told}");
                 }
             }
+        }
+        let logins = [
+            ("ann:pass word", true),
+            ("ann:a:b\n", true),
+            ("ann:", true),
+            ("ann", false),
+            (":pw", false),
+            ("a:b\nc:d", false),
+        ];
+        for (content, taken) in logins {
+            fs::remove_file(&path).ok();
+            fs::write(&path, content).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            let found = proxy_login(&path);
+            assert_eq!(found.is_ok(), taken, "{content}");
+            let told = found.err().map(|fault| fault.to_string()).unwrap_or_default();
+            assert!(taken || told.contains("`control_plane.proxy_credentials_file`"), "{content}: {told}");
         }
         assert!(matches!(read(dir.path()), Err(TokenFault::NotAFile { .. })));
         assert!(matches!(read(&dir.path().join("none")), Err(TokenFault::Unreadable { .. })));

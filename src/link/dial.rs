@@ -11,9 +11,10 @@ use rustls::CertificateError;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataValue;
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Uri};
 use tonic::{Request, Status, Streaming};
 
+use super::proxy::{ProxyFault, tunnel};
 use crate::config::{ControlPlane, token};
 
 /// Messages that wait for the wire.
@@ -33,6 +34,8 @@ pub(crate) enum LinkFault {
     },
     #[error("the token cannot be used: {reason}")]
     Token { reason: String },
+    #[error("the control plane cannot be reached through the proxy")]
+    Proxy(#[source] Box<ProxyFault>),
     #[error("the control plane at {url} (`control_plane.url`) cannot be reached")]
     Unreachable {
         url: String,
@@ -159,7 +162,21 @@ async fn open(
         };
         endpoint = endpoint.tls_config(tls).map_err(|cause| unreachable(settings, cause))?;
     }
-    let channel = endpoint.connect().await.map_err(|cause| unreachable(settings, cause))?;
+    let channel = match &settings.proxy {
+        None => endpoint.connect().await,
+        Some(proxy) => {
+            let tunnel = tunnel(proxy, &settings.url).await;
+            let tunnel = tunnel.map_err(|fault| LinkFault::Proxy(Box::new(fault)))?;
+            // One tunnel, one session: the next session makes its own.
+            let mut tunnel = Some(tunnel);
+            let connector = tower::service_fn(move |_: Uri| {
+                let tunnel = tunnel.take();
+                async move { tunnel.ok_or_else(|| io::Error::other("the tunnel was used up")) }
+            });
+            endpoint.connect_with_connector(connector).await
+        }
+    };
+    let channel = channel.map_err(|cause| unreachable(settings, cause))?;
     let mut client = v1::connector_service_client::ConnectorServiceClient::new(channel)
         .max_decoding_message_size(limits::MESSAGE_BYTES)
         .max_encoding_message_size(limits::MESSAGE_BYTES);

@@ -47,6 +47,37 @@ mod tests {
         assert!(redial.pause(PROVEN, None, u64::MAX) <= FIRST, "fallen back");
     }
 
+    /// Ten thousand agents lose the same control plane at one moment, and each dials until it is back.
+    #[test]
+    fn ten_thousand_agents_come_back_spread_out_and_all_of_them() {
+        const AGENTS: usize = 10_000;
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        // How long it is away, and how many may come in the worst second.
+        let table = [(2, 6_000), (5, 3_300), (60, 800), (3_600, 800)];
+        for (away, most) in table {
+            let away = Duration::from_secs(away);
+            let mut came = std::collections::BTreeMap::<u64, usize>::new();
+            for _ in 0..AGENTS {
+                let mut redial = Redial::new(Duration::from_secs(30));
+                let mut at = redial.pause(PROVEN, None, random());
+                while at < away {
+                    at += redial.pause(Duration::ZERO, None, random());
+                }
+                *came.entry((at - away).as_secs()).or_default() += 1;
+            }
+            assert_eq!(came.values().sum::<usize>(), AGENTS);
+            let worst = came.values().max().copied().unwrap();
+            assert!(worst <= most, "away for {away:?}: {worst} in one second: {came:?}");
+            assert!(came.keys().all(|second| *second < 30), "away for {away:?}: {came:?}");
+        }
+    }
+
     #[test]
     fn what_was_asked_for_is_honoured_within_reason() {
         let mut redial = Redial::new(Duration::from_secs(30));
