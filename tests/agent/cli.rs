@@ -13,6 +13,8 @@ mod bindings;
 mod configuring;
 #[path = "cli/door.rs"]
 mod door;
+#[path = "cli/enemy.rs"]
+mod enemy;
 #[path = "cli/glass.rs"]
 mod glass;
 #[path = "cli/hardship.rs"]

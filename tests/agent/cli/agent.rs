@@ -75,6 +75,11 @@ impl Running {
         self.log.lock().unwrap().iter().filter(has).cloned().collect()
     }
 
+    /// Every line so far; one that is no object is a text.
+    pub(crate) fn log(&self) -> Vec<Value> {
+        self.log.lock().unwrap().clone()
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }

@@ -18,15 +18,33 @@ use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use crate::bench::TOKEN;
 
-const INCARNATION: &str = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";
+/// This life of its log, unless it lies.
+pub(crate) const INCARNATION: &str = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";
 const PATIENCE: Duration = Duration::from_secs(60);
 const BEAT: i64 = 1;
 
 type Orders = Vec<v1::order::Order>;
 
+/// What a hostile one says in place of the truth.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lies {
+    /// Another life of its log.
+    pub(crate) incarnation: Option<String>,
+    /// How far its clock is off, in seconds.
+    pub(crate) skew: i64,
+    /// How much it claims to have committed of whatever journal asks.
+    pub(crate) committed: Option<u64>,
+    /// Its release.
+    pub(crate) version: String,
+}
+
+/// What an agent is told out of turn.
+type Line = mpsc::Sender<Result<v1::ControlMessage, Status>>;
+
 /// What it knows, as long as the test lives.
 #[derive(Default)]
 struct Book {
+    hellos: Vec<v1::Hello>,
     /// By the journal's life: reports in their order, those that are not numbered apart.
     reports: BTreeMap<String, Vec<v1::Report>>,
     told: Vec<v1::Report>,
@@ -44,6 +62,9 @@ struct Office {
     standing: watch::Sender<Option<v1::Standing>>,
     sessions: Arc<Mutex<JoinSet<()>>>,
     is_here: bool,
+    lies: Arc<Mutex<Lies>>,
+    /// To whom it speaks.
+    line: Arc<Mutex<Option<Line>>>,
 }
 
 /// A control plane on the loopback, without TLS.
@@ -58,8 +79,15 @@ impl Plane {
     pub(crate) fn start() -> Self {
         let (orders, _) = watch::channel(vec![]);
         let (standing, _) = watch::channel(None);
-        let sessions = Arc::default();
-        let office = Office { book: Arc::default(), orders, standing, sessions, is_here: true };
+        let office = Office {
+            book: Arc::default(),
+            orders,
+            standing,
+            sessions: Arc::default(),
+            lies: Arc::default(),
+            line: Arc::default(),
+            is_here: true,
+        };
         let mut plane = Self { address: "127.0.0.1:0".parse().unwrap(), office, runtime: None };
         plane.come_back();
         plane
@@ -147,6 +175,45 @@ impl Plane {
         self.book().messages
     }
 
+    /// How many orders it gave: the place of the last one in its log.
+    pub(crate) fn given(&self) -> u64 {
+        self.office.orders.borrow().len() as u64
+    }
+
+    /// Lies from now on; what is said only in a greeting, from the next session on.
+    pub(crate) fn lie(&self, lies: Lies) {
+        *self.office.lies.lock().unwrap() = lies;
+    }
+
+    /// Says something out of turn, and says whether there was somebody to say it to.
+    pub(crate) fn say(&self, message: control_message::Message) -> bool {
+        let line = self.office.line.lock().unwrap().clone();
+        let message = v1::ControlMessage { message: Some(message) };
+        line.is_some_and(|line| line.blocking_send(Ok(message)).is_ok())
+    }
+
+    /// Ends the session and waits for the next one.
+    pub(crate) fn hang_up(&self) {
+        let before = self.sessions();
+        self.say(control_message::Message::Goodbye(v1::Goodbye::default()));
+        self.until("the agent dials again", || (self.sessions() > before).then_some(()));
+    }
+
+    /// How many sessions there were.
+    pub(crate) fn sessions(&self) -> usize {
+        self.book().hellos.len()
+    }
+
+    /// The last greeting.
+    pub(crate) fn hello(&self) -> v1::Hello {
+        self.book().hellos.last().cloned().unwrap()
+    }
+
+    /// What became of standing lists.
+    pub(crate) fn verdicts(&self) -> Vec<v1::StandingVerdict> {
+        self.book().verdicts.clone()
+    }
+
     /// Every numbered report so far.
     pub(crate) fn reports(&self) -> Vec<v1::report::Report> {
         let book = self.book();
@@ -204,10 +271,11 @@ pub(crate) fn until_within<T>(limit: Duration, mut seen: impl FnMut() -> Option<
     None
 }
 
-fn now() -> Option<prost_types::Timestamp> {
+/// The time so many seconds from now.
+pub(crate) fn in_seconds(seconds: i64) -> Option<prost_types::Timestamp> {
     let since = SystemTime::UNIX_EPOCH.elapsed().unwrap();
     Some(prost_types::Timestamp {
-        seconds: since.as_secs().try_into().unwrap(),
+        seconds: i64::try_from(since.as_secs()).unwrap() + seconds,
         nanos: since.subsec_nanos().try_into().unwrap(),
     })
 }
@@ -239,17 +307,18 @@ impl Office {
         message
     }
 
-    async fn talk(
-        &self,
-        mut inward: Streaming<v1::AgentMessage>,
-        out: mpsc::Sender<Result<v1::ControlMessage, Status>>,
-    ) -> Option<()> {
+    async fn talk(&self, mut inward: Streaming<v1::AgentMessage>, out: Line) -> Option<()> {
         let say = async |message| {
             let message = v1::ControlMessage { message: Some(message) };
             out.send(Ok(message)).await.ok()
         };
         let first = inward.message().await.ok()??;
         let Some(agent_message::Message::Hello(hello)) = first.message else { return None };
+        self.book.lock().unwrap().hellos.push(hello.clone());
+        *self.line.lock().unwrap() = Some(out.clone());
+        let now = || in_seconds(self.lies.lock().unwrap().skew);
+        let lies = self.lies.lock().unwrap().clone();
+        let incarnation = lies.incarnation.as_deref().unwrap_or(INCARNATION);
         let mut orders = self.orders.subscribe();
         let mut standing = self.standing.subscribe();
         standing.mark_changed();
@@ -259,17 +328,18 @@ impl Office {
         let committed =
             |journal: &str| self.book.lock().unwrap().reports.get(journal).map_or(0, Vec::len) as u64;
         let journal = hello.journal_incarnation;
-        let taken = hello.orders_taken.iter().find(|cursor| cursor.incarnation == INCARNATION);
+        let taken = hello.orders_taken.iter().find(|cursor| cursor.incarnation == incarnation);
         let mut sent = taken.map_or(0, |cursor| cursor.position);
         let last_order = orders.borrow().len() as u64;
         // A journal of which nothing is committed is not known here.
-        let known = Some(committed(&journal)).filter(|position| *position > 0);
+        let known = lies.committed.or(Some(committed(&journal)).filter(|position| *position > 0));
         let known = known.and_then(|position| cursor(&journal, position));
         say(control_message::Message::Welcome(v1::Welcome {
             protocol: 1,
             server_time: now(),
-            control_incarnation: INCARNATION.into(),
+            control_incarnation: incarnation.into(),
             last_order,
+            control_version: lies.version,
             reports_committed: known.into_iter().collect(),
             heartbeat_interval: Some(prost_types::Duration { seconds: BEAT, nanos: 0 }),
             ..v1::Welcome::default()
@@ -280,7 +350,7 @@ impl Office {
             for order in fresh {
                 sent += 1;
                 say(control_message::Message::Order(v1::Order {
-                    control_incarnation: INCARNATION.into(),
+                    control_incarnation: incarnation.into(),
                     position: sent,
                     issued_at: now(),
                     order: Some(order),
