@@ -103,17 +103,23 @@ impl Agent {
 
     /// Starts it; returns when it says that it has started.
     pub async fn start(&mut self) -> anyhow::Result<()> {
-        self.start_with(vec![]).await
+        self.start_with(&[], vec![]).await
+    }
+
+    /// Starts it with settings that win over its file's, each as `key=value`, and with variables of the environment.
+    pub async fn start_set(&mut self, settings: &[String], env: &[(&str, &str)]) -> anyhow::Result<()> {
+        let env = env.iter().map(|(name, value)| (*name, (*value).into())).collect();
+        self.start_with(settings, env).await
     }
 
     /// Starts it so that it dies at a place, see `driver::crash`.
     pub async fn start_to_die(&mut self, at: &str) -> anyhow::Result<()> {
-        self.start_with(vec![("CRASH_TIDEGATE_AT", at.into())]).await
+        self.start_with(&[], vec![("CRASH_TIDEGATE_AT", at.into())]).await
     }
 
     /// Starts it so that it stops at a place, see `driver::crash`, as if by SIGSTOP; [`Self::go_on`] lets it go on.
     pub async fn start_to_stop(&mut self, at: &str) -> anyhow::Result<()> {
-        self.start_with(vec![("STOP_TIDEGATE_AT", at.into())]).await
+        self.start_with(&[], vec![("STOP_TIDEGATE_AT", at.into())]).await
     }
 
     /// Waits until it is stopped.
@@ -194,17 +200,19 @@ impl Agent {
         }
     }
 
-    async fn start_with(&mut self, env: Vec<(&str, OsString)>) -> anyhow::Result<()> {
+    async fn start_with(&mut self, settings: &[String], env: Vec<(&str, OsString)>) -> anyhow::Result<()> {
         if self.process.is_some() {
             bail!("this agent runs already");
         }
         let from = self.log.end();
+        let mut args: Vec<OsString> = vec!["run".into(), "--config".into(), self.config().into()];
+        args.extend(settings.iter().flat_map(|setting| ["--set".into(), setting.into()]));
         let mut process = Process::start(Start {
             // The whole world's: nothing of it is to outlive us.
             folder: self.folder.parent().unwrap_or(&self.folder),
             log: self.log.path(),
             program: &self.program,
-            args: vec!["run".into(), "--config".into(), self.config().into()],
+            args,
             env,
             without_rights: self.without_rights,
         })?;

@@ -34,6 +34,11 @@ impl Authority {
 
     /// Makes a certificate for a server on this machine that speaks HTTP/2.
     pub fn server(&self) -> anyhow::Result<Arc<ServerConfig>> {
+        self.server_for("h2")
+    }
+
+    /// Makes a certificate for a server on this machine that speaks another protocol.
+    pub fn server_for(&self, protocol: &str) -> anyhow::Result<Arc<ServerConfig>> {
         let key = KeyPair::generate().context("make a server's key")?;
         let names = ["localhost", "127.0.0.1", "::1"].map(String::from);
         let mut params = CertificateParams::new(names).context("name a server")?;
@@ -45,7 +50,7 @@ impl Authority {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(vec![certificate.der().clone()], key)?;
-        config.alpn_protocols = vec![b"h2".to_vec()];
+        config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
         Ok(Arc::new(config))
     }
 }

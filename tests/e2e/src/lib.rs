@@ -10,6 +10,7 @@ pub mod bench;
 pub mod census;
 pub mod clock;
 pub mod command;
+pub mod gateway;
 pub mod logs;
 pub mod person;
 pub mod plane;
@@ -22,6 +23,7 @@ pub mod session;
 pub mod shop;
 pub mod story;
 pub mod transcript;
+pub mod wire;
 pub mod world;
 
 use std::fs::DirBuilder;

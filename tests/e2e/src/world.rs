@@ -231,6 +231,11 @@ impl World {
 
     /// Applies the integration, leading to another port than the target's.
     pub async fn apply_at(&self, port: u16, cleanup_days: Option<u32>) -> anyhow::Result<()> {
+        self.apply_to("localhost", port, cleanup_days).await
+    }
+
+    /// Applies the integration, leading to another place than the target's usual one.
+    pub async fn apply_to(&self, host: &str, port: u16, cleanup_days: Option<u32>) -> anyhow::Result<()> {
         let ca = std::fs::read_to_string(self.target.ca_file()).context("read the target's authority")?;
         let document = serde_json::json!({
             "id": INTEGRATION,
@@ -238,7 +243,7 @@ impl World {
             "kind": "postgres",
             "title": "The shop",
             "settings": {
-                "hostname": "localhost",
+                "hostname": host,
                 "port": port.to_string(),
                 "dbname": "postgres",
                 "sslmode": "verify-full",

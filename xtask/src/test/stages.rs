@@ -173,6 +173,8 @@ pub(super) const STAGES: &[Stage] = &[
             "glass",
             "--skip",
             "bindings",
+            "--skip",
+            "enemy",
         ])],
     ),
     suite(
@@ -236,6 +238,29 @@ pub(super) const STAGES: &[Stage] = &[
             Step::Programs,
             Step::Tests(&["-p", "control", "everything"]),
             Step::Tests(&["-p", "e2e", "panic"]),
+        ],
+    ),
+    suite(
+        "hostile",
+        "a control plane that is the enemy: what it tries, and what comes of it",
+        POSTGRES,
+        &[
+            Step::Programs,
+            Step::Tests(&["-p", "tidegate", "--test", "cli", "--", "enemy", "bindings"]),
+            Step::Tests(&["-p", "simulation", "--test", "worlds", "a_later_deadline"]),
+            Step::Tests(&["-p", "driver-postgres", "--test", "contract", "hostile"]),
+            Step::Tests(&["-p", "e2e", "--test", "e2e", "bindings"]),
+        ],
+    ),
+    suite(
+        "link",
+        "bad and hostile lines to the control plane, proxies, authorities, IPv6, many agents at once",
+        POSTGRES,
+        &[
+            Step::Programs,
+            Step::Tests(&["-p", "tidegate", "--lib", "link::"]),
+            Step::Tests(&["-p", "tidegate", "--lib", "config::"]),
+            Step::Tests(&["-p", "e2e", "--test", "e2e", "link::"]),
         ],
     ),
     suite(
