@@ -146,7 +146,7 @@ fn shape(method: &MethodDescriptorProto) -> String {
     )
 }
 
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("descriptor")
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use prost::encoding::{WireType, encode_key, encode_varint};
 use prost_types::field_descriptor_proto::{Label, Type};
-use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto};
+use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorSet};
 
 /// All messages and enums of the wire and what it imports, by the name that fields call them.
 pub(crate) struct Words {
@@ -16,8 +16,13 @@ pub(crate) struct Words {
 
 impl Words {
     pub(crate) fn current() -> Self {
+        Self::of(crate::current())
+    }
+
+    /// The words of another wire than the one that is built.
+    pub(crate) fn of(set: FileDescriptorSet) -> Self {
         let mut words = Self { messages: BTreeMap::new(), enums: BTreeMap::new() };
-        for file in crate::current().file {
+        for file in set.file {
             let scope = format!(".{}", file.package());
             for item in file.enum_type {
                 words.enums.insert(format!("{scope}.{}", item.name()), item);
@@ -41,6 +46,11 @@ impl Words {
     pub(crate) fn own(&self) -> Vec<&str> {
         let own = self.messages.iter().filter(|(_, message)| !is_map_entry(message));
         own.filter_map(|(name, _)| name.strip_prefix(".tidegate.connector.v1.")).collect()
+    }
+
+    /// Returns a message by the name that fields call it.
+    pub(crate) fn message(&self, name: &str) -> &DescriptorProto {
+        &self.messages[name]
     }
 
     /// Returns examples of a message with every field set: one for each choice of its oneof, or just one.

@@ -7,6 +7,7 @@ mod bytes;
 mod compatible;
 mod example;
 mod messages;
+mod mixed;
 mod sizes;
 
 /// The wire as this build has it.
