@@ -137,6 +137,17 @@ impl Memory {
         })
     }
 
+    /// Reads the journal again as [`Self::load_now`] does, for its incarnation and its last report alone.
+    ///
+    /// # Errors
+    /// [`JournalFault::Closed`].
+    pub fn place_now(&self) -> Result<(Incarnation, Position), JournalFault> {
+        let mut core = self.core();
+        core.open()?;
+        core.lost = false;
+        Ok((core.kept.incarnation, core.kept.chains.last_report))
+    }
+
     /// Does [`Journal::append`] at once.
     ///
     /// # Errors

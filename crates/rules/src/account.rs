@@ -223,14 +223,21 @@ impl AccountRecord {
         shared && beyond.is_empty()
     }
 
-    /// Time is earlier than it was thought to be: no wait is longer than it was meant to be.
-    pub fn time_went_back(&mut self, lands_within: Span, now: Timestamp) {
+    /// Time is earlier than it was thought to be: no wait is longer than it was meant to be, and what was only
+    /// to be granted waits for its beginning. Returns what does.
+    pub fn time_went_back(&mut self, lands_within: Span, now: Timestamp) -> Vec<AccessId> {
         self.unsure.time_went_back(now.plus(lands_within));
+        let mut waiting = vec![];
         for access in self.accesses.values_mut() {
             if let AccessState::Granting { since } = &mut access.state {
                 *since = (*since).min(now);
+                if now < access.from {
+                    access.state = AccessState::Accepted { since: now };
+                    waiting.push(access.id.clone());
+                }
             }
         }
+        waiting
     }
 
     /// Whether something in the record says a later time than it could.
@@ -286,11 +293,11 @@ impl AccountRecord {
         true
     }
 
-    /// Returns the accesses that may hold something now: begun, not past their deadline, not withdrawn.
+    /// Returns the accesses that may hold something now: begun, not past their deadline, not withdrawn. A
+    /// beginning crossed stays crossed, also when the clock that said so was ahead.
     pub fn living(&self, now: Timestamp) -> impl Iterator<Item = &Access> {
         self.accesses.values().filter(move |access| {
-            access.from <= now
-                && now < access.until
+            now < access.until
                 && matches!(
                     access.state,
                     AccessState::Granting { .. }

@@ -351,9 +351,8 @@ impl Book {
                 .map(|record| record.account.id)
                 .collect();
             for id in ahead {
-                if let Some(record) = self.edit(id) {
-                    record.time_went_back(LANDS_WITHIN, now);
-                }
+                let waiting = self.edit(id).map(|record| record.time_went_back(LANDS_WITHIN, now));
+                waiting.iter().flatten().for_each(|access| self.tell_access(id, access, now));
             }
         }
         if before.1 && !may_open {

@@ -25,6 +25,8 @@ pub(crate) struct Checks {
     pub(crate) wanted: BTreeSet<AccessId>,
     /// Accesses that were begun: their end has a receipt.
     pub(crate) begun: BTreeSet<AccessId>,
+    /// Those of them that were active.
+    pub(crate) opened: BTreeSet<AccessId>,
     /// Accesses whose close was stopped to be waited for.
     pub(crate) canceled: BTreeSet<AccountId>,
 }
@@ -104,7 +106,10 @@ impl Checks {
                     }
                     self.released.extend(serial.map(|serial| (account, serial)));
                 }
-                Report::OrderRefused { access: Some(access), .. } => {
+                // What is refused of an access that lives, such as to cancel its end, leaves it wanted.
+                Report::OrderRefused { access: Some(access), .. }
+                    if !book.accounts().any(|record| record.accesses.contains_key(&access)) =>
+                {
                     self.wanted.remove(&access);
                 }
                 Report::IntegrationRetired { integration, .. } => {
@@ -141,6 +146,13 @@ impl Checks {
         match state {
             AccessState::Granting { .. } | AccessState::Active { .. } => {
                 self.begun.insert(access.clone());
+                if matches!(state, AccessState::Active { .. }) {
+                    self.opened.insert(access.clone());
+                }
+            }
+            // To be granted by a clock that was ahead, and not before that was found out.
+            AccessState::Accepted { .. } if !self.opened.contains(access) => {
+                self.begun.remove(access);
             }
             AccessState::Canceled { .. } => {
                 self.canceled.insert(account);

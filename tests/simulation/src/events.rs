@@ -105,6 +105,7 @@ impl World {
                     self.checks.shut.clear();
                     self.checks.released.clear();
                     self.checks.begun.clear();
+                    self.checks.opened.clear();
                     let lost = self.rng.chance(250);
                     self.restored |= !lost;
                     self.journal = if lost { Memory::new(incarnation(&mut self.rng)) } else { copy };

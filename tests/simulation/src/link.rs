@@ -47,7 +47,7 @@ impl World {
         if agent.renewed {
             return self.input(Input::JournalIsCurrent);
         }
-        let own = self.journal.load_now().map_err(|fault| fault.to_string())?.incarnation;
+        let (own, _) = self.journal.place_now().map_err(|fault| fault.to_string())?;
         let committed = self.plane.committed.get(&own).copied().unwrap_or_default();
         let unknown_here = !self.plane.committed.is_empty() && !self.plane.committed.contains_key(&own);
         let old =
@@ -84,8 +84,8 @@ impl World {
         if !self.link || self.agent.is_none() {
             return Ok(());
         }
-        let loaded = self.journal.load_now().map_err(|fault| fault.to_string())?;
-        let after = self.plane.committed.get(&loaded.incarnation).copied().unwrap_or_default();
+        let (own, _) = self.journal.place_now().map_err(|fault| fault.to_string())?;
+        let after = self.plane.committed.get(&own).copied().unwrap_or_default();
         let reports = self.journal.reports_now(after, 1000).map_err(|fault| fault.to_string())?;
         let Some(last) = reports.last().map(|report| report.position) else { return Ok(()) };
         for stored in &reports {
@@ -93,14 +93,8 @@ impl World {
                 serde_json::from_str(&stored.body).map_err(|fault| fault.to_string())?;
             self.plane.hear(&report);
             self.chains.hear(&report)?;
-            // Also what was written and never answered: the control plane has read it in the journal.
-            if let rules::Report::AccessChanged { access, state, .. } = &report
-                && (state.is_terminal() || matches!(state, model::AccessState::Ending { .. }))
-            {
-                self.checks.wanted.remove(access);
-            }
         }
-        self.plane.committed.insert(loaded.incarnation, last);
+        self.plane.committed.insert(own, last);
         // The acknowledgement is lost now and then: the next one counts for it.
         if self.rng.chance(100) {
             return Ok(());
@@ -178,7 +172,9 @@ impl World {
     pub(crate) fn clear(&mut self, target: usize) -> Told {
         let integration = self.integrations[target].clone();
         let parting = |agent: &Agent| {
-            agent.book.integration(&integration).is_some_and(|found| found.retired && !found.cleared)
+            // What cannot be written down is done again once it can.
+            agent.book.standstill().is_none_or(|still| still.code != model::Code::CLOSE_ONLY)
+                && agent.book.integration(&integration).is_some_and(|found| found.retired && !found.cleared)
         };
         if !self.targets[target].up || !self.agent.as_ref().is_some_and(parting) {
             return Ok(());

@@ -21,11 +21,15 @@ struct Flags {
     /// Prints at most this many lines of a story, its last ones.
     #[arg(long, default_value_t = 400)]
     lines: usize,
+    /// Goes on after a broken promise, and lists every seed that broke one at the end.
+    #[arg(long, conflicts_with = "fault")]
+    keep_going: bool,
 }
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
     let mut steps = 0;
+    let mut broken_seeds = vec![];
     for seed in flags.from..flags.from.saturating_add(flags.seeds) {
         match run(seed, flags.fault) {
             Ok(taken) => steps += taken,
@@ -37,9 +41,18 @@ fn main() -> ExitCode {
                 println!("seed {} breaks a promise: {}", broken.seed, broken.why);
                 let planted = flags.fault.map_or_else(String::new, |fault| format!(" --fault {fault}"));
                 println!("replay: cargo xtask sim --from {} --seeds 1{planted}", broken.seed);
+                if flags.keep_going {
+                    broken_seeds.push(broken.seed);
+                    continue;
+                }
                 return if flags.fault.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
             }
         }
+    }
+    if !broken_seeds.is_empty() {
+        let seeds: Vec<_> = broken_seeds.iter().map(u64::to_string).collect();
+        println!("{} of {} worlds break a promise: {}", seeds.len(), flags.seeds, seeds.join(" "));
+        return ExitCode::FAILURE;
     }
     match flags.fault {
         None => {

@@ -412,6 +412,10 @@ impl World {
             }
             Err(fault) if fault.is_lost() => {
                 self.tell(|| "the journal does not answer: read again".into());
+                // What is on disk is told to the control plane, whoever heard that it is there.
+                if self.is_written(&batch)? {
+                    self.note_reports(&batch)?;
+                }
                 self.agent = None;
                 self.start_agent()?;
                 Ok(false)
@@ -429,6 +433,15 @@ impl World {
                 Ok(false)
             }
         }
+    }
+
+    fn is_written(&self, batch: &model::durable::Batch) -> Result<bool, String> {
+        let (_, kept) = self.journal.place_now().map_err(|fault| fault.to_string())?;
+        let last = batch.writes.iter().rev().find_map(|write| match write {
+            model::durable::Write::Report { position, .. } => Some(*position),
+            _ => None,
+        });
+        Ok(last.is_some_and(|last| last <= kept))
     }
 
     fn note_reports(&mut self, batch: &model::durable::Batch) -> Told {

@@ -276,7 +276,7 @@ impl Book {
         Err(Refusal::new(Some(&order.id), code, detail))
     }
 
-    fn tell_access(&mut self, account: AccountId, access: &AccessId, now: Timestamp) {
+    pub(super) fn tell_access(&mut self, account: AccountId, access: &AccessId, now: Timestamp) {
         let mut effects = Effects::default();
         if let Some(record) = self.accounts.get(&account)
             && let Some(access) = record.accesses.get(access)
@@ -327,9 +327,11 @@ impl Book {
         let Grantee { key, .. } = order.grantee;
         let (before, was_active) = (known.until, matches!(known.state, AccessState::Active { .. }));
         let mut effects = Effects::default();
+        // Closed without a journal, and not as it is remembered: this order opens it anew once that is written.
+        let shut = self.lanes.unrecorded.contains(&account);
         if let Some(record) = self.edit(account) {
             record.key = key;
-            let open = record.phase == Phase::Open;
+            let open = record.phase == Phase::Open && !shut;
             if let Some(access) = record.accesses.get_mut(&id) {
                 access.revision = order.revision;
                 access.from = order.from;
@@ -339,7 +341,9 @@ impl Book {
                 let begun = order.from <= now;
                 access.entitlements = order.entitlements;
                 access.state = match &access.state {
-                    AccessState::Active { since } if !grows && begun => AccessState::Active { since: *since },
+                    AccessState::Active { since } if !grows && begun && !shut => {
+                        AccessState::Active { since: *since }
+                    }
                     AccessState::Granting { since } if begun => AccessState::Granting { since: *since },
                     // Towards more, for an order not yet completed: this one. What is held meanwhile stays.
                     AccessState::Active { .. } | AccessState::Interrupted { .. } if open && begun => {

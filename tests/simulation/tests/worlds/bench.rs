@@ -61,6 +61,11 @@ pub(crate) fn target() -> IntegrationId {
     IntegrationId::parse("pg").unwrap()
 }
 
+/// The control plane's incarnation.
+pub(crate) fn control_plane() -> Incarnation {
+    Incarnation::from_uuid(Uuid::from_u128(9))
+}
+
 pub(crate) fn id(text: &str) -> AccessId {
     AccessId::parse(text).unwrap()
 }
@@ -86,7 +91,7 @@ impl Bench {
         let mut bench = Self::on(1, ownership);
         let actions = bench.put_integration(target(), policy);
         assert!(actions.is_empty());
-        bench.input(Input::JournalIsCurrent);
+        bench.agrees();
         bench.input(Input::Surveyed { integration: target(), sightings: vec![], complete: true });
         bench
     }
@@ -192,8 +197,13 @@ impl Bench {
 
     pub(crate) fn restart(&mut self) -> Vec<Action> {
         let mut actions = self.come_back_with(self.journal.snapshot());
-        actions.extend(self.input(Input::JournalIsCurrent));
+        actions.extend(self.agrees());
         actions
+    }
+
+    /// The control plane has nothing against this journal.
+    pub(crate) fn agrees(&mut self) -> Vec<Action> {
+        self.input(Input::JournalIsCurrent)
     }
 
     /// The agent starts on this journal, and nobody has said yet whether it is current.
@@ -206,7 +216,7 @@ impl Bench {
 
     pub(crate) fn order(&mut self, order: Order) -> Vec<Action> {
         self.position += 1;
-        let incarnation = Incarnation::from_uuid(Uuid::from_u128(9));
+        let incarnation = control_plane();
         self.input(Input::Order(NumberedOrder { incarnation, position: Position(self.position), order }))
     }
 

@@ -2,7 +2,7 @@
 
 use journal::memory::Fate;
 use model::*;
-use rules::{AccessOrder, Act, Answer, Input, Order, Report, Source, Standing};
+use rules::{AccessOrder, Act, Action, Answer, Input, Order, Report, Source, Standing};
 
 use crate::bench::{Bench, NEVER_GIVEN, START, account, done, id, marked, present, rights, seen, target};
 
@@ -457,6 +457,71 @@ fn clocks_that_disagree_stop_opening_until_they_agree_and_no_wait_grows() {
     assert!(bench.secs > START);
 }
 
+/// Two clocks that agree bring the time down to what the bench says.
+fn clocks_agree(bench: &mut Bench) -> Vec<Action> {
+    bench.wall_off = 0;
+    let said = Timestamp::from_secs(bench.secs);
+    let mut actions = bench.input(Input::Heard { source: Source::Target, said });
+    actions.extend(bench.input(Input::Heard { source: Source::ControlPlane, said }));
+    assert_eq!(bench.book.now(), said);
+    actions
+}
+
+#[test]
+fn what_began_by_a_clock_that_was_ahead_lives_on_and_what_only_was_to_begin_waits_for_its_time() {
+    for (name, in_time, after, ends, later) in [
+        ("opened before anybody contradicted", true, "active", "converge", "active"),
+        ("held up until somebody did", false, "accepted", "close", "active"),
+    ] {
+        let mut bench = bench();
+        let actions = bench.put("a", "ann", &["orders", "stock"], 300);
+        bench.well(actions);
+        if !in_time {
+            bench.order(Order::Pause { integration: None });
+        }
+        bench.wall_off = 3_600;
+        bench.pass(1);
+        let early = bench.access_order("b", "ann", &["stock"], 300);
+        let from = early.from.plus(Span::from_mins(30));
+        let actions = bench.order(Order::PutAccess(AccessOrder { from, ..early }));
+        bench.well(actions);
+        assert_eq!(bench.state("b"), if in_time { "active" } else { "granting" }, "{name}");
+        let actions = clocks_agree(&mut bench);
+        bench.well(actions);
+        let actions = bench.order(Order::Resume { integration: None });
+        bench.well(actions);
+        assert_eq!(bench.state("b"), after, "{name}");
+        let actions = bench.order(Order::EndAccess { access: id("a") });
+        assert_eq!(actions.iter().map(|action| action.act.word()).collect::<Vec<_>>(), [ends], "{name}");
+        bench.well(actions);
+        assert_eq!((bench.state("a"), bench.state("b")), ("ended", after), "{name}");
+        let actions = bench.pass(30 * 60);
+        bench.well(actions);
+        assert_eq!(bench.state("b"), later, "{name}");
+    }
+}
+
+#[test]
+fn what_was_closed_without_a_journal_is_not_active_by_a_later_order_before_it_is_opened_anew() {
+    let mut bench = bench();
+    let actions = bench.put("a", "ann", &["orders"], 30);
+    bench.well(actions);
+    bench.journal.break_writes(Fate::Full);
+    bench.wall_off = 3_600;
+    let closing = bench.pass(1);
+    assert_eq!(closing[0].act.word(), "close");
+    clocks_agree(&mut bench);
+    bench.journal.mend();
+    assert!(bench.input(Input::CloseOnly(None)).is_empty());
+    assert_eq!(bench.state("a"), "active", "by a journal that does not know better");
+    assert!(bench.put_revision("a", "ann", &["orders"], 60, 2).is_empty());
+    assert_eq!(bench.state("a"), "accepted");
+    let opening = bench.answer(&closing[0], done(&closing[0].act));
+    assert_eq!(opening[0].act.word(), "mint");
+    bench.well(opening);
+    assert_eq!(bench.state("a"), "active");
+}
+
 #[test]
 fn another_target_in_its_place_opens_nothing_and_proves_nothing() {
     let mut bench = bench();
@@ -527,7 +592,7 @@ fn nothing_opens_and_nothing_is_surely_unbegun_while_calls_of_a_lost_journal_may
     let ordered = bench.put("a", "ann", &["orders"], 30);
     assert!(ordered.is_empty(), "{ordered:?}");
     bench.input(Input::JournalIsOld);
-    bench.input(Input::JournalIsCurrent);
+    bench.agrees();
     bench.input(nobody.clone());
     let (incarnation, position) = (Incarnation::from_uuid(uuid::Uuid::from_u128(9)), Position(2));
     let accesses = vec![(id("a"), Revision(1))];
