@@ -11,6 +11,7 @@ use journal::identity::{IdentityFault, IdentityStore};
 use journal::lease::LeaseStore;
 use journal::sqlite::{Sqlite, SqliteOptions};
 use model::{ConnectorId, InstanceId};
+use rules::Guard;
 use secrets::cache::Cache;
 use secrets::file::DirectoryFault;
 use tokio::sync::{Notify, mpsc, watch};
@@ -23,6 +24,7 @@ use crate::crew::{Crew, Notice, OnExit, Stage, Worker};
 use crate::engine::published::{Desk, Message, Published};
 use crate::engine::targets::{Shop, Targets};
 use crate::engine::{Engine, EngineFault, Parts};
+use crate::guardrails::Watch;
 use crate::journals::{User, of_database, of_file};
 use crate::link::{Link, public_keys};
 use crate::measures;
@@ -190,6 +192,13 @@ pub async fn run(
         call_deadline: config.engine.call_deadline.saturating_mul(3),
         listing_deadline: config.engine.listing_deadline,
     }));
+    let look = Arc::new(Notify::new());
+    let watch = config.guardrails.clone();
+    let mut watch = watch.map(|from| Watch::new(config.connector.clone(), from, Arc::clone(&look)));
+    let guard = match &mut watch {
+        Some(watch) => watch.first().await,
+        None => Guard::Off,
+    };
     let (news_out, news) = mpsc::channel(NEWS);
     let (news_of_gauges, clock_of_gauges) = (news_out.downgrade(), Arc::clone(&clock));
     let (messages, inbox) = mpsc::channel(MESSAGES);
@@ -202,6 +211,7 @@ pub async fn run(
         targets,
         survey_every: config.engine.survey_every,
         news: news_out,
+        guard,
     };
     let (engine, published) = Engine::restore(parts, inbox).await?;
     let down = admin::Link::Down { since: started, reason: "it is not begun yet".into() };
@@ -272,6 +282,19 @@ pub async fn run(
             }
         }
     });
+    if let Some(watch) = watch {
+        let messages = messages.clone();
+        crew.hire(
+            Worker { name: "guardrails", stage: Stage::Orders, on_exit: OnExit::Restart { pause: PAUSE } },
+            move |stop| {
+                let (watch, messages) = (watch.clone(), messages.clone());
+                async move {
+                    watch.run(messages, stop).await;
+                    Ok(())
+                }
+            },
+        );
+    }
     crew.hire(
         Worker { name: "link", stage: Stage::Orders, on_exit: OnExit::Restart { pause: PAUSE } },
         move |stop| {
@@ -300,6 +323,7 @@ pub async fn run(
             Ok(()) = seen.1.changed() => {}
             Ok(()) = reloads.changed() => {
                 grace = reload.again().await.unwrap_or(grace);
+                look.notify_one();
                 drop(messages.send(Message::LookAgain).await);
             }
             notice = crew.watch() => match notice {

@@ -11,6 +11,7 @@ mod completions;
 mod config;
 mod drivers;
 mod fault;
+mod guardrails;
 mod health;
 mod init;
 mod journal;
@@ -99,6 +100,7 @@ enum Command {
     SetupScript(setup_script::Args),
     Keys(keys::Args),
     Bindings(bindings::Args),
+    Guardrails(guardrails::Args),
     Journal(journal::Args),
     Receipts(receipts::Args),
     Status(status::Args),
@@ -138,6 +140,7 @@ pub fn main() -> ExitCode {
         Command::SetupScript(args) => setup_script::run(&args, &context),
         Command::Keys(args) => keys::run(&args, &context),
         Command::Bindings(args) => bindings::run(&args, &context),
+        Command::Guardrails(args) => guardrails::run(&args, &context),
         Command::Journal(args) => journal::run(&args, &context),
         Command::Receipts(args) => receipts::run(&args, &context),
         Command::Status(args) => status::run(&args, &context),

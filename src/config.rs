@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use model::{ConnectorId, Span};
 use pg::SslMode;
+use rules::Living;
 use secrets::Reference;
 use secrets::binding::Mode;
 use tonic::transport::Uri;
@@ -124,6 +125,8 @@ pub struct Config {
     pub identity_dir: PathBuf,
     pub journal: Journal,
     pub secrets: Secrets,
+    /// The operator's own policies, where there are some.
+    pub guardrails: Option<Guardrails>,
     /// Where the admin endpoints are.
     pub admin_listen: SocketAddr,
     /// Where the agent's own commands reach it.
@@ -186,6 +189,15 @@ pub struct SharedJournal {
     pub secret: Reference,
     pub sslmode: SslMode,
     pub ca_file: Option<PathBuf>,
+}
+
+/// Where the guardrails are, and how they are meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guardrails {
+    pub file: PathBuf,
+    pub time_zone: String,
+    /// What becomes of what lives and is no longer allowed.
+    pub living: Living,
 }
 
 /// How admin secrets are read, and where they may be sent.

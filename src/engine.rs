@@ -24,7 +24,7 @@ use journal::identity::IdentityStore;
 use journal::{Journal, JournalFault};
 use model::{ConnectorId, Incarnation, Integration, IntegrationId, Position, Revision, Span, Timestamp};
 use rules::book::RestoreFault;
-use rules::{Action, Book, Input, Source};
+use rules::{Action, Book, Guard, Input, Source};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
@@ -75,6 +75,8 @@ pub(crate) struct Parts {
     pub(crate) targets: Arc<Targets>,
     pub(crate) survey_every: Span,
     pub(crate) news: mpsc::Sender<News>,
+    /// The guardrails that hold.
+    pub(crate) guard: Guard,
 }
 
 /// The engine, restored and not yet running.
@@ -388,6 +390,8 @@ async fn load(
         first_ticket,
         reading,
     )?;
+    // Before anything else is taken: what lives is held against those of today.
+    book.guard(parts.guard.clone(), reading);
     let unheard_of = remembered.keys().filter(|id| book.integration(id).is_none()).count();
     if unheard_of > 0 {
         tracing::warn!(

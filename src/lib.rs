@@ -12,6 +12,7 @@ pub mod crew;
 pub mod drivers;
 mod engine;
 pub mod exit;
+mod guardrails;
 pub mod hardening;
 mod journals;
 mod leadership;

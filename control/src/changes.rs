@@ -181,6 +181,7 @@ impl<'r> Deed<'r> {
                     entitlements: request.entitlements.clone(),
                     from: window.from,
                     until: window.until,
+                    approval: request.approval(),
                 })
             }
         })

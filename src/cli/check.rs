@@ -27,6 +27,7 @@ use super::{Context, Ended};
 use crate::config::{Config, token};
 use crate::engine::targets::Targets;
 use crate::exit::{self, Exit};
+use crate::guardrails;
 use crate::link;
 use crate::socket::examine;
 
@@ -124,6 +125,13 @@ pub(super) fn files(config: &Config) -> Vec<Fault> {
     let root = config.secrets.file_root.as_deref();
     faults.extend(root.and_then(|root| FileStore::below(root).err()).map(Fault::from));
     faults.extend(identity(config).err());
+    faults.extend(
+        config
+            .guardrails
+            .as_ref()
+            .and_then(|from| guardrails::read(&config.connector, from).err())
+            .map(Fault::from),
+    );
     faults.extend(examine(&config.admin_socket, config.socket_is_default()).err().map(Fault::from));
     faults
 }

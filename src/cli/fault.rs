@@ -16,6 +16,7 @@ use crate::app::AppFault;
 use crate::config::ConfigFault;
 use crate::config::token::TokenFault;
 use crate::exit::Exit;
+use crate::guardrails::GuardrailsFault;
 use crate::socket::SocketFault;
 use crate::socket::ask::AskFault as AskAgentFault;
 use crate::socket::words::Why;
@@ -45,6 +46,8 @@ pub(super) enum Fault {
         "`{key}`: {} holds no certificate that can be read ({detail}): give certificates in PEM form", .path.display()
     )]
     Certificates { key: &'static str, path: PathBuf, detail: String },
+    #[error(transparent)]
+    Guardrails(#[from] GuardrailsFault),
     #[error(transparent)]
     Secrets(#[from] DirectoryFault),
     #[error(transparent)]
@@ -131,6 +134,7 @@ impl Fault {
             | Self::NoConfig { .. }
             | Self::Token(_)
             | Self::Certificates { .. }
+            | Self::Guardrails(_)
             | Self::Secrets(_)
             | Self::Socket(_) => Exit::Config,
             Self::Identity(_) | Self::OtherConnector { .. } | Self::Pins(_) => Exit::Identity,

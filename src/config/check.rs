@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use model::{ConnectorId, Span};
 use pg::SslMode;
+use rules::Living;
 use secrets::binding::{HostPattern, Mode};
 use secrets::{Reference, Scheme};
 use tonic::transport::Uri;
@@ -17,8 +18,8 @@ use tracing::Level;
 use super::keys::{self, Format};
 use super::proxy::{Named, Unfit, named};
 use super::{
-    Config, ConfigFault, ControlPlane, Engine, Given, Journal, JournalKind, Log, LogFormat, Origin, Proxy,
-    Secrets, SharedJournal, default_socket,
+    Config, ConfigFault, ControlPlane, Engine, Given, Guardrails, Journal, JournalKind, Log, LogFormat,
+    Origin, Proxy, Secrets, SharedJournal, default_socket,
 };
 
 /// Checks all texts; `faults` are those that reading found.
@@ -68,6 +69,7 @@ impl Reader<'_> {
             deadline: self.duration("secrets.deadline").as_std(),
             bindings: self.choice("secrets.bindings", &BINDINGS, Mode::Strict),
         };
+        let guardrails = self.guardrails();
         let admin_listen = self.address("admin.listen");
         let admin_socket = self.socket("admin.socket").unwrap_or_else(|| default_socket(&journal_dir));
         let log = Log {
@@ -88,6 +90,7 @@ impl Reader<'_> {
             identity_dir,
             journal: Journal { dir: journal_dir, kind: journal_kind? },
             secrets,
+            guardrails,
             admin_listen,
             admin_socket,
             log,
@@ -159,6 +162,33 @@ impl Reader<'_> {
             sslmode,
             ca_file,
         })))
+    }
+
+    /// Where the guardrails are; the other keys would do nothing without a file.
+    fn guardrails(&mut self) -> Option<Guardrails> {
+        let file = self.path_if("guardrails.file");
+        let time_zone = self.zone("guardrails.time_zone");
+        let living = self.choice("guardrails.on_change", &ON_CHANGE, Living::Ends);
+        if file.is_none() {
+            for name in ["guardrails.time_zone", "guardrails.on_change"] {
+                if self.given.contains_key(name) {
+                    self.fault(
+                        name,
+                        "does nothing without guardrails",
+                        "set `guardrails.file`, or leave it out",
+                    );
+                }
+            }
+        }
+        Some(Guardrails { file: file?, time_zone, living })
+    }
+
+    fn zone(&mut self, name: &'static str) -> String {
+        let text = self.text(name).unwrap_or_default();
+        if text != "UTC" && jiff::tz::TimeZone::get(&text).is_err() {
+            self.misfit(name, "is not a time zone that this machine knows");
+        }
+        text
     }
 
     /// The folders that must not lie within one another.
@@ -412,6 +442,7 @@ const SSL_MODES: [(&str, SslMode); 4] = [
     ("verify-ca", SslMode::VerifyCa),
     ("verify-full", SslMode::VerifyFull),
 ];
+const ON_CHANGE: [(&str, Living); 2] = [("end", Living::Ends), ("keep", Living::IsNotExtended)];
 const BINDINGS: [(&str, Mode); 2] = [("first_use", Mode::FirstUse), ("strict", Mode::Strict)];
 const FORMATS: [(&str, LogFormat); 3] =
     [("auto", LogFormat::Auto), ("json", LogFormat::Json), ("text", LogFormat::Text)];

@@ -37,6 +37,8 @@ pub enum Format {
     Schema,
     /// Where a secret is kept.
     Reference,
+    /// A time zone by its name.
+    Zone,
     /// One of these words.
     Choice(&'static [&'static str]),
 }
@@ -89,6 +91,7 @@ impl Key {
             Format::Reference => {
                 "file://PATH below `secrets.file_root`, or env://TIDEGATE_SECRET_NAME".into()
             }
+            Format::Zone => "a time zone by its name, for example UTC or Europe/Berlin".into(),
             Format::Choice(words) => words.join(", "),
         }
     }
@@ -270,6 +273,24 @@ pub const KEYS: &[Key] = &[
         "To which host a secret may be sent. `first_use`: to the one that it was first used for. `strict`: only where `tidegate bindings approve` allowed it before.",
     )
     .or("first_use"),
+    key(
+        "guardrails.file",
+        Format::Path,
+        "Policies in Cedar that say what may be opened, whoever orders it; see docs/guardrails.md and `tidegate guardrails check`. Writable by its owner alone. Looked at every few seconds; while it cannot be used, nothing is opened and closing goes on. Left out: there are none, and everything may be ordered.",
+    )
+    .optional("/etc/tidegate/guardrails.cedar"),
+    key(
+        "guardrails.time_zone",
+        Format::Zone,
+        "In which time zone guardrails speak of times of day and of weekdays.",
+    )
+    .or("UTC"),
+    key(
+        "guardrails.on_change",
+        Format::Choice(&["end", "keep"]),
+        "What becomes of open accesses that changed guardrails no longer allow. `end`: they end, or end earlier. `keep`: they live to their deadline and are not extended.",
+    )
+    .or("end"),
     key(
         "admin.listen",
         Format::Address,

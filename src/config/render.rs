@@ -62,6 +62,7 @@ fn quoted(key: &Key, value: &str) -> String {
         | F::Database
         | F::Schema
         | F::Reference
+        | F::Zone
         | F::Choice(_) => toml::Value::String(value.to_owned()).to_string(),
     }
 }

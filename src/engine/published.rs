@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::asked::Asked;
 use super::reads::News;
 use crate::status::HealthState;
-use rules::{NumberedOrder, Source, Standing};
+use rules::{Guard, NumberedOrder, Source, Standing};
 
 /// The engine's state as of the last batch on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +94,8 @@ pub(crate) enum Message {
     DiscoverAgain(IntegrationId),
     /// From the crew: nothing but closing any more.
     CloseOnly(String),
+    /// The guardrails that hold from now on.
+    Guard(Guard),
     /// The configuration, secrets and certificates may have changed.
     LookAgain,
     /// From an operator beside the agent.

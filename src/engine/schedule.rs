@@ -120,6 +120,13 @@ impl Engine {
                 if due > now || self.reading.contains(&key) {
                     continue;
                 }
+                // A guardrail forbids its use: only what leads to closing is read.
+                let forbidden =
+                    self.book.integration(&integration.id).is_some_and(|it| it.forbidden.is_some());
+                if forbidden && what != Reading::Survey {
+                    self.due.insert(key, now.plus(every));
+                    continue;
+                }
                 let awaited = what == Reading::Survey && self.book.waits_for_survey(&integration.id);
                 self.due.insert(key, now.plus(if awaited { SURVEY_AGAIN } else { every }));
                 self.begin_reading(&integration, what);

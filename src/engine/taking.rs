@@ -51,6 +51,11 @@ impl Engine {
                 self.due.insert((integration, Reading::Discover), self.book.now());
             }
             Message::CloseOnly(reason) => self.book.handle(Input::CloseOnly(Some(reason)), reading),
+            Message::Guard(guard) => {
+                self.parts.guard = guard.clone();
+                self.book.guard(guard, reading);
+                self.look_again_everywhere();
+            }
             Message::LookAgain => self.look_again_everywhere(),
             Message::Asked(asked) => self.asked(asked, reading),
         }

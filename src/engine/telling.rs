@@ -247,11 +247,13 @@ pub(super) fn tell_breakers(
 fn tell_alarm(integration: Option<&IntegrationId>, code: &Code, detail: &str) {
     measures::alarm(code);
     let integration = integration.map(IntegrationId::as_str);
-    let names_nobody = [Code::CLOCK_UNTRUSTED, Code::TARGET_REPLACED, Code::RECONCILING].contains(code);
+    let names_nobody =
+        [Code::CLOCK_UNTRUSTED, Code::TARGET_REPLACED, Code::RECONCILING, Code::GUARDRAIL_REFUSED]
+            .contains(code);
     let shown = names_nobody.then_some(detail);
     if *code == Code::BREAK_GLASS {
         // Told when it was asked for.
-    } else if [Code::RECONCILING, Code::GRANTEE_KEY_CHANGED].contains(code) {
+    } else if [Code::RECONCILING, Code::GRANTEE_KEY_CHANGED, Code::GUARDRAIL_REFUSED].contains(code) {
         tracing::warn!(integration, %code, detail = shown, "Alarm: look at it soon");
     } else {
         tracing::error!(integration, %code, detail = shown, "Alarm: a person is needed");

@@ -51,7 +51,8 @@ impl Sim {
 }
 
 /// Whose readers are hammered.
-const HAMMERED: [&str; 6] = ["seal", "secrets", "simulation", "driver-postgres", "control", "tidegate"];
+const HAMMERED: [&str; 7] =
+    ["seal", "secrets", "guardrails", "simulation", "driver-postgres", "control", "tidegate"];
 
 #[derive(Args)]
 pub(crate) struct Fuzz {

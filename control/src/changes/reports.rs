@@ -68,13 +68,14 @@ pub async fn commit(
 async fn take(deed: &mut Deed<'_>, connector: &ConnectorId, numbered: NumberedReport) -> Result<(), Refusal> {
     let at = numbered.at;
     match numbered.report {
-        Report::AccessChanged { access, integration, account, revision, state, failure } => {
+        Report::AccessChanged { access, integration, account, revision, state, until, failure } => {
             let told = Told {
                 revision,
                 cancel_possible: told::cancel_possible(&state),
                 state,
                 failure,
                 account: Some(account),
+                until,
                 at,
             };
             access_changed(deed, connector, access, integration, account, told).await

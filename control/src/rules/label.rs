@@ -97,7 +97,7 @@ pub fn shown(request: &Request, now: Timestamp) -> Shown {
 }
 
 fn ordered(request: &Request, now: Timestamp) -> Shown {
-    let passed = !request.is_over() && request.window.is_some_and(|window| window.until <= now);
+    let passed = !request.is_over() && request.until().is_some_and(|until| until <= now);
     let on_its_way = |label, warning| {
         if passed {
             Shown { label: Label::Revoking, warning, note: Some(WAITING), deadline_passed: true }

@@ -19,6 +19,9 @@ pub struct AccessOrder {
     pub entitlements: EntitlementSet,
     pub from: Timestamp,
     pub until: Timestamp,
+    /// Names the decision, where a person made one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<String>,
 }
 
 /// What an agent is told.

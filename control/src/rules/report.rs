@@ -17,6 +17,7 @@ pub enum Report {
         account: AccountId,
         revision: Revision,
         state: AccessState,
+        until: Option<Timestamp>,
         failure: Option<Failure>,
     },
     CredentialSealed {

@@ -78,6 +78,9 @@ pub struct Told {
     pub account: Option<AccountId>,
     /// Whether the agent would now take an order to stop waiting for the close.
     pub cancel_possible: bool,
+    /// The deadline that the agent holds it to, where it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
     /// The agent's time.
     pub at: Timestamp,
 }
@@ -108,6 +111,21 @@ pub struct Request {
 }
 
 impl Request {
+    /// Names the decision of a person, for an agent's guardrails: the request and who approved it.
+    pub fn approval(&self) -> Option<String> {
+        let decision = self.decision.as_ref().filter(|decision| decision.approved)?;
+        match &decision.by {
+            By::Person(id) => Some(format!("{}:{id}", self.id)),
+            By::Policy | By::Agent(_) | By::System => None,
+        }
+    }
+
+    /// Returns the deadline: the ordered one, or the agent's where that is earlier.
+    pub fn until(&self) -> Option<Timestamp> {
+        let ordered = self.window?.until;
+        Some(self.told.as_ref().and_then(|told| told.until).map_or(ordered, |held| held.min(ordered)))
+    }
+
     /// Returns true when nothing can change it any more.
     pub fn is_over(&self) -> bool {
         match self.stage {

@@ -111,6 +111,7 @@ pub fn untaken(request: &Request, order: Untaken, failure: &Failure, at: Timesta
                 failure: Some(failure.clone()),
                 account: request.told.as_ref().and_then(|told| told.account),
                 cancel_possible: false,
+                until: None,
                 at,
             };
             let refused = Request { told: Some(told), ..request.clone() };

@@ -148,6 +148,7 @@ pub(crate) fn changed(access: &str, state: v1::access_state::State) -> v1::repor
         revision: 1,
         state: Some(v1::AccessState { state: Some(state) }),
         failure: None,
+        until: None,
     })
 }
 

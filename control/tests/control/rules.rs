@@ -51,7 +51,15 @@ fn accepted() -> Request {
 }
 
 fn said(state: AccessState) -> Told {
-    Told { revision: Revision(1), state, failure: None, account: None, cancel_possible: false, at: later(1) }
+    Told {
+        revision: Revision(1),
+        state,
+        failure: None,
+        until: None,
+        account: None,
+        cancel_possible: false,
+        at: later(1),
+    }
 }
 
 fn told(state: AccessState) -> Request {

@@ -111,6 +111,12 @@ pub struct Access {
     /// The order that it came with; none for a duty rebuilt from a mark.
     #[serde(default)]
     pub ordered: Option<Ordered>,
+    /// Since when it was wanted first: an extension does not begin it anew. None for a duty rebuilt from a mark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<Timestamp>,
+    /// The decision that allowed it, as the control plane names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<String>,
     #[serde(flatten)]
     pub state: AccessState,
 }

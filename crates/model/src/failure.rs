@@ -145,6 +145,8 @@ codes! {
     GRANTEE_KEY_CHANGED = "grantee_key_changed";
     /// A local policy forbids it.
     GUARDRAIL_REFUSED = "guardrail_refused";
+    /// No opening now: the guardrails cannot be read.
+    GUARDRAILS_BROKEN = "guardrails_broken";
     /// The order cannot be read.
     ORDER_MALFORMED = "order_malformed";
     /// The id has ended and never opens again.

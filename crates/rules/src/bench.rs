@@ -28,6 +28,8 @@ pub(crate) fn access(name: &str, state: AccessState) -> Access {
         from: in_mins(-10),
         until: in_mins(30),
         ordered: None,
+        begun: None,
+        approval: None,
         state,
     }
 }

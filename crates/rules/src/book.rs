@@ -7,6 +7,7 @@
 
 mod begin;
 mod glass;
+mod guard;
 mod integrations;
 mod land;
 mod lanes;
@@ -33,6 +34,7 @@ use crate::answer::LANDS_WITHIN;
 use crate::clock::{Clock, Persisted, Reading, Source};
 use crate::drift;
 use crate::effects::Effects;
+use crate::guard::{Guard, Stretch};
 use crate::order::{Grantee, NumberedOrder, Standing};
 
 pub use glass::Which;
@@ -108,6 +110,9 @@ pub struct IntegrationRecord {
     /// The chain of receipts outlives a retired integration.
     #[serde(default)]
     pub chain: ChainHead,
+    /// A guardrail forbids its use: nothing opens there. What it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forbidden: Option<String>,
     /// Retired and without an account: what is ours and shared is removed next.
     #[serde(default)]
     pub retired: bool,
@@ -123,6 +128,17 @@ pub struct Tombstone {
     pub verdict: Option<Verdict>,
     /// May be forgotten from then on: orders are not repeated for that long.
     pub until: Timestamp,
+    /// Whose it was and when it lived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lived: Option<Lived>,
+}
+
+/// When an access that has ended lived, in which account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lived {
+    pub account: AccountId,
+    #[serde(flatten)]
+    pub stretch: Stretch,
 }
 
 /// The connector's single rows.
@@ -139,6 +155,8 @@ pub struct Meta {
     pub paused_here: bool,
     /// This journal is an old copy: nothing opens until the control plane's standing and a survey agree.
     pub reconciling: bool,
+    /// The guardrails that everything was held against last.
+    pub guardrails: Option<String>,
     pub clock: Persisted,
 }
 
@@ -218,6 +236,7 @@ pub struct Book {
     staged: step::Staged,
     next_batch: u64,
     close_only: Option<String>,
+    guard: Guard,
     /// Accounts whose mark was found removed or altered, so that it is told once.
     tampered: BTreeSet<AccountId>,
     /// A standing that waits until the orders before it are taken.

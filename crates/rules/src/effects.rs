@@ -36,6 +36,7 @@ impl Effects {
             account: record.account.id,
             revision: access.revision,
             state: access.state.clone(),
+            until: Some(access.until),
             failure,
             at,
         }));

@@ -36,6 +36,9 @@ pub struct AccessOrder {
     pub entitlements: EntitlementSet,
     pub from: Timestamp,
     pub until: Timestamp,
+    /// The decision that allowed it, as the control plane names it.
+    #[serde(default)]
+    pub approval: Option<String>,
 }
 
 /// What the control plane asks for.

@@ -23,6 +23,9 @@ pub enum Report {
         account: AccountId,
         revision: Revision,
         state: AccessState,
+        /// The deadline that it is held to here: earlier than the ordered one where a guardrail says so.
+        #[serde(default)]
+        until: Option<Timestamp>,
         /// The latest failure that explains the state, if any.
         failure: Option<Failure>,
         at: Timestamp,

@@ -130,6 +130,11 @@ fn read_settings(wire: BTreeMap<String, String>) -> Result<BTreeMap<String, Stri
     wire.into_iter().map(read).collect()
 }
 
+/// An empty text is none.
+fn some(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
 fn read_access(wire: v1::PutAccess) -> Result<AccessOrder, Fault> {
     let integration: IntegrationId = id("put_access.integration_id", &wire.integration_id)?;
     let grantee = wire.grantee.ok_or(Fault::Missing { field: "put_access.grantee" })?;
@@ -145,5 +150,6 @@ fn read_access(wire: v1::PutAccess) -> Result<AccessOrder, Fault> {
         entitlements: read_entitlements(wire.entitlements)?,
         from: read_time("put_access.from", wire.from)?.unwrap_or(Timestamp::ZERO),
         until: need_time("put_access.until", wire.until)?,
+        approval: some(text("put_access.approval_id", wire.approval_id, limits::NAME_BYTES)?),
     })
 }

@@ -45,7 +45,16 @@ struct Unsendable {
 
 fn tell(report: &Report) -> Result<(Told, Option<Timestamp>), Unsendable> {
     Ok(match report {
-        Report::AccessChanged { access, integration, account, revision, state, failure: failed, at } => (
+        Report::AccessChanged {
+            access,
+            integration,
+            account,
+            revision,
+            state,
+            until,
+            failure: failed,
+            at,
+        } => (
             Told::AccessChanged(v1::AccessChanged {
                 access_id: access.to_string(),
                 integration_id: integration.to_string(),
@@ -53,6 +62,7 @@ fn tell(report: &Report) -> Result<(Told, Option<Timestamp>), Unsendable> {
                 revision: revision.0,
                 state: Some(v1::AccessState { state: Some(access_state(state)) }),
                 failure: failed.as_ref().map(failure),
+                until: until.map(time),
             }),
             Some(*at),
         ),

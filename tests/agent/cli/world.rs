@@ -197,6 +197,7 @@ pub(crate) fn put(access: &str, grantee: &str, table: &str, long: Duration) -> O
             permission: "READ_ONLY".into(),
         }],
         from: None,
+        approval_id: String::new(),
         until: Some(prost_types::Timestamp {
             seconds: until.as_secs().try_into().unwrap(),
             nanos: until.subsec_nanos().try_into().unwrap(),

@@ -40,7 +40,7 @@ pub(crate) fn private_folder(path: &Path) -> anyhow::Result<()> {
 }
 
 /// Writes a file that only its owner may read.
-pub(crate) fn private_file(path: &Path, text: &str) -> anyhow::Result<()> {
+pub fn private_file(path: &Path, text: &str) -> anyhow::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
     let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));

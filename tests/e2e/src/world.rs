@@ -51,6 +51,8 @@ pub struct Options {
     pub approval: &'static str,
     /// Whether the journal is in a database, and a second instance is set up that shares it.
     pub shared: bool,
+    /// The agent's guardrails, if it is to have any.
+    pub guardrails: Option<&'static str>,
 }
 
 impl Default for Options {
@@ -63,6 +65,7 @@ impl Default for Options {
             proxied: true,
             approval: "approve",
             shared: false,
+            guardrails: None,
         }
     }
 }
@@ -151,7 +154,12 @@ impl World {
             }
             false => None,
         };
-        let settings = journals.as_ref().map(journals::settings).unwrap_or_default();
+        let mut settings = journals.as_ref().map(journals::settings).unwrap_or_default();
+        if let Some(text) = options.guardrails {
+            let file = place("guardrails.cedar");
+            crate::private_file(&file, text)?;
+            settings.push(format!("guardrails.file={}", file.display()));
+        }
         let setup = Setup {
             connector: CONNECTOR,
             token_file: &token_file,

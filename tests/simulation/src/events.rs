@@ -182,6 +182,7 @@ impl World {
             entitlements,
             from: Timestamp::from_millis(from),
             until: Timestamp::from_millis(from + self.rng.between(1, 60) * 60_000),
+            approval: None,
         };
         let account = account_id(&order.integration, &order.grantee.id);
         self.ever.insert(order.id.clone(), (account, order.entitlements.clone(), order.until));

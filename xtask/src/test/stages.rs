@@ -133,6 +133,18 @@ pub(super) const STAGES: &[Stage] = &[
         ],
     ),
     suite(
+        "guardrails",
+        "the operator's own policies: what they say of orders, of what lives, and while they cannot be read",
+        POSTGRES,
+        &[
+            Step::Programs,
+            Step::Tests(&["-p", "guardrails"]),
+            Step::Tests(&["-p", "simulation", "--test", "worlds", "guard"]),
+            Step::Tests(&["-p", "tidegate", "guardrails"]),
+            Step::Tests(&["-p", "e2e", "--test", "e2e", "guardrails"]),
+        ],
+    ),
+    suite(
         "wire",
         "the wire, and the agent's link on it",
         &[],

@@ -67,7 +67,7 @@ impl<'r> Shower<'r> {
             requested_at: request.requested_at.to_string(),
             duration_seconds: seconds(request.duration),
             from: from.map(|at| at.to_string()),
-            until: request.window.map(|window| window.until.to_string()),
+            until: request.until().map(|until| until.to_string()),
             decision,
             end_asked: self.asked(request.end_asked.as_ref()).await?,
             cancel_asked: self.asked(request.cancel_asked.as_ref()).await?,

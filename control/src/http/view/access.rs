@@ -72,7 +72,7 @@ pub struct Request {
     /// Fixed at approval; before that the start that was asked for.
     #[schema(format = "date-time")]
     pub from: Option<String>,
-    /// Fixed at approval.
+    /// Fixed at approval; earlier where the agent's guardrails say so.
     #[schema(format = "date-time")]
     pub until: Option<String>,
     pub decision: Option<DecisionView>,

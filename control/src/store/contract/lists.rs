@@ -51,6 +51,7 @@ fn told(state: AccessState) -> Told {
         revision: Revision(3),
         state,
         failure: Some(failure.with_retry(Retry::After(Span::from_secs(5)))),
+        until: None,
         account: Some(AccountId::from_uuid(uuid::Uuid::nil())),
         cancel_possible: true,
         at: at(9),

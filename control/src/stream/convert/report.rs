@@ -58,6 +58,7 @@ fn read(report: v1::report::Report) -> Result<Report, Unreadable> {
             account: uuid("account_id", &wire.account_id)?,
             revision: Revision(wire.revision),
             state: state(wire.state)?,
+            until: optional_time("until", wire.until)?,
             failure: failure("failure", wire.failure)?,
         }),
         Wire::CredentialSealed(wire) => credential(wire),

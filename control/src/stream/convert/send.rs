@@ -130,6 +130,7 @@ pub(in crate::stream) fn order(incarnation: Incarnation, numbered: NumberedOrder
             entitlements: entitlements(order.entitlements),
             from: Some(to_time(order.from)),
             until: Some(to_time(order.until)),
+            approval_id: order.approval.unwrap_or_default(),
         }),
         Order::EndAccess { access } => Wire::EndAccess(v1::EndAccess { access_id: access.into() }),
         Order::RotateAccount { integration, grantee, key: to } => Wire::RotateAccount(v1::RotateAccount {

@@ -32,6 +32,7 @@ pub(super) fn report(request: &Request, state: AccessState) -> Report {
         account: AccountId::from_uuid(Uuid::from_u128(7)),
         revision: request.revision,
         state,
+        until: None,
         failure: None,
     }
 }

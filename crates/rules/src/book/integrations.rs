@@ -137,13 +137,23 @@ impl Book {
 
     pub(super) fn put(&mut self, integration: Integration, now: Timestamp) -> Result<(), Refusal> {
         let id = integration.id.clone();
+        let known = self.integrations.get(&id);
+        let is_news =
+            known.is_none_or(|known| known.retired || known.integration.revision < integration.revision);
+        if is_news {
+            self.may_connect(&integration)?;
+        }
+        self.take_integration(integration, now);
+        Ok(())
+    }
+
+    fn take_integration(&mut self, integration: Integration, now: Timestamp) {
+        let id = integration.id.clone();
         match self.edit_integration(&id) {
-            Some(record) if record.integration.revision >= integration.revision && !record.retired => {
-                return Ok(());
-            }
+            Some(record) if record.integration.revision >= integration.revision && !record.retired => return,
             Some(record) => {
                 record.reconfigure(integration);
-                (record.retired, record.cleared) = (false, false);
+                (record.retired, record.cleared, record.forbidden) = (false, false, None);
             }
             None => {
                 self.put_integration(IntegrationRecord {
@@ -155,6 +165,7 @@ impl Book {
                     former: None,
                     surveyed: false,
                     chain: ChainHead::default(),
+                    forbidden: None,
                     retired: false,
                     cleared: false,
                 });
@@ -162,15 +173,18 @@ impl Book {
             }
         }
         self.reconsider_integration(&id, now);
-        Ok(())
     }
 
     /// Takes on what this journal has never heard of. What it knows, and may have retired since, it knows better.
     pub(super) fn take_remembered(&mut self, integrations: Vec<Integration>, now: Timestamp) {
         for integration in integrations {
             if !self.integrations.contains_key(&integration.id) {
-                // An integration that is not known is never refused.
-                drop(self.put(integration, now));
+                // Whatever guardrails say: what is open there has to be closed.
+                let (id, said) = (integration.id.clone(), self.may_connect(&integration));
+                self.take_integration(integration, now);
+                if let (Err(no), Some(record)) = (said, self.edit_integration(&id)) {
+                    record.forbidden = Some(no.to_string());
+                }
             }
         }
     }

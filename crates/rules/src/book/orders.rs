@@ -50,6 +50,10 @@ impl Refusal {
     pub(super) fn new(access: Option<&AccessId>, code: Code, detail: impl Into<String>) -> Self {
         Self { access: access.cloned(), code, detail: detail.into() }
     }
+
+    pub(super) fn adding(self, more: &str) -> Self {
+        Self { detail: format!("{}; {more}", self.detail), ..self }
+    }
 }
 
 /// Orders that can only end something, and may be carried out before their turn and again at it.
@@ -119,12 +123,13 @@ impl Book {
                 if self.by_access.contains_key(&access) {
                     self.end_access(&access, EndReason::Revoked, now);
                 } else if !self.tombstones.contains_key(&access) {
-                    self.bury(&access, Tombstone { verdict: None, until: now.plus(TOMB_KEPT) });
+                    self.bury(&access, Tombstone { verdict: None, until: now.plus(TOMB_KEPT), lived: None });
                 }
                 Ok(())
             }
             Order::RotateAccount { integration, grantee, key } => {
                 let id = self.account_of(&integration, &grantee)?;
+                self.may_rotate(&integration, &grantee)?;
                 if self.accounts.get(&id).is_some_and(AccountRecord::is_borrowed) {
                     let detail = "the account is not ours: its credential is changed where it was made";
                     return Err(Refusal::new(None, Code::PERMISSION_REFUSED, detail));
@@ -182,8 +187,14 @@ impl Book {
         now: Timestamp,
     ) -> Result<(), Refusal> {
         let Ok(id) = self.account_of(integration, grantee) else { return Ok(()) };
+        let allowed = self.may_delete(integration, grantee);
         self.close_account(id, &EndReason::AccountDeleted, now);
-        Ok(())
+        if allowed.is_err()
+            && let Some(record) = self.edit(id)
+        {
+            record.delete_asked = false;
+        }
+        allowed
     }
 
     fn put_access(&mut self, order: AccessOrder, ordered: Ordered, now: Timestamp) -> Result<(), Refusal> {
@@ -223,6 +234,11 @@ impl Book {
         if !fits(self.accounts.get(&account), &order.entitlements) {
             return self.refuse_access(&order, Code::ORDER_MALFORMED, TOO_LARGE, now);
         }
+        let until = match self.until_when(&order, account, None, now) {
+            Ok(until) => until,
+            Err(no) => return self.refuse_access(&order, Code::GUARDRAIL_REFUSED, &no.to_string(), now),
+        };
+        let order = AccessOrder { until, ..order };
         let integration = order.integration.clone();
         if !self.accounts.contains_key(&account) {
             let made = Account {
@@ -246,6 +262,8 @@ impl Book {
             from: order.from,
             until: order.until,
             ordered: Some(ordered),
+            begun: Some(order.from.max(now)),
+            approval: order.approval,
             state: if kept {
                 AccessState::Granting { since: now }
             } else {
@@ -272,7 +290,8 @@ impl Book {
         now: Timestamp,
     ) -> Result<(), Refusal> {
         // The id is spent: an order for it that is repeated must not open it later.
-        self.bury(&order.id, Tombstone { verdict: None, until: order.until.max(now).plus(TOMB_KEPT) });
+        let until = order.until.max(now).plus(TOMB_KEPT);
+        self.bury(&order.id, Tombstone { verdict: None, until, lived: None });
         Err(Refusal::new(Some(&order.id), code, detail))
     }
 
@@ -323,6 +342,21 @@ impl Book {
         if !fits(self.accounts.get(&account), &order.entitlements) {
             return Err(Refusal::new(Some(&id), Code::ORDER_MALFORMED, TOO_LARGE));
         }
+        // What only takes away is not asked about.
+        let less = order.entitlements.within(&known.entitlements)
+            && order.until <= known.until
+            && order.from >= known.from;
+        let mut order = order;
+        if !less {
+            let begun = known.begun;
+            match self.until_when(&order, account, begun, now) {
+                Ok(until) => order.until = until,
+                Err(no) => {
+                    let detail = format!("{no}; the access stays as it was");
+                    return Err(Refusal::new(Some(&id), Code::GUARDRAIL_REFUSED, detail));
+                }
+            }
+        }
         let has = self.accounts.get(&account).is_some_and(|record| record.has(&order.entitlements));
         let Grantee { key, .. } = order.grantee;
         let (before, was_active) = (known.until, matches!(known.state, AccessState::Active { .. }));
@@ -337,6 +371,10 @@ impl Book {
                 access.from = order.from;
                 access.until = order.until;
                 access.ordered = Some(ordered);
+                access.approval = order.approval;
+                if access.begun.is_none_or(|begun| begun > now) {
+                    access.begun = Some(order.from.max(now));
+                }
                 let grows = !has || !order.entitlements.within(&access.entitlements);
                 let begun = order.from <= now;
                 access.entitlements = order.entitlements;

@@ -10,6 +10,7 @@ use super::{Book, IntegrationRecord, Meta, Office, Tombstone, step};
 use crate::account::{AccountRecord, Unsure};
 use crate::answer::LANDS_WITHIN;
 use crate::clock::{Clock, Reading};
+use crate::guard::Guard;
 
 /// Why the rows do not make a book.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +49,7 @@ impl Book {
             staged: step::Staged::default(),
             next_batch: 1,
             close_only: None,
+            guard: Guard::Off,
             tampered: BTreeSet::new(),
             standing: None,
             surveyed: BTreeSet::new(),

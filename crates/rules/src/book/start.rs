@@ -3,7 +3,7 @@
 use model::{AccessState, AccountId, EndReason, Timestamp};
 
 use super::lanes::Tries;
-use super::{Book, SLOTS, Tombstone};
+use super::{Book, Lived, SLOTS, Tombstone};
 use crate::account::AccountRecord;
 use crate::effects::Effects;
 use crate::plan::{self, Class, Deed, Plan, Surroundings};
@@ -21,7 +21,8 @@ const UNWRITTEN_PAUSE: model::Span = model::Span::from_secs(30);
 impl Book {
     pub(super) fn may_open(&self, record: &AccountRecord) -> bool {
         let integration = self.integrations.get(&record.account.integration);
-        self.close_only.is_none()
+        !self.only_closes()
+            && self.is_held_to_guardrails()
             && !self.meta.paused
             && !self.meta.paused_here
             && self.remembers_all()
@@ -32,6 +33,7 @@ impl Book {
                     && !found.paused
                     && !found.paused_here
                     && !found.retired
+                    && found.forbidden.is_none()
                     && found.replaced.is_none()
                     && found.integration.lifecycle == model::Lifecycle::Live
             })
@@ -61,7 +63,7 @@ impl Book {
     fn surroundings(&self, record: &AccountRecord) -> Surroundings {
         Surroundings {
             may_open: self.may_open(record),
-            may_delete: self.clock.may_delete() && self.close_only.is_none(),
+            may_delete: self.clock.may_delete() && !self.only_closes(),
             clear_at_hand: self.lanes.clear_at_hand.contains(&record.account.id),
         }
     }
@@ -90,6 +92,7 @@ impl Book {
             self.consider(id, now);
         }
         self.staged.pass(now);
+        self.hold_to_guardrails(now);
         self.try_standing(now);
         self.try_end_reconciling(now);
         self.purge_tombstones(now);
@@ -194,19 +197,32 @@ impl Book {
             .accesses
             .values()
             .filter(|access| access.state.is_terminal())
-            .map(|access| (access.id.clone(), access.until, verdict(&access.state)))
+            .map(|access| {
+                let lived = self.lived(access).map(|stretch| Lived { account: id, stretch });
+                (access.id.clone(), access.until, verdict(&access.state), lived)
+            })
             .collect();
-        for (access, until, verdict) in gone {
+        for (access, until, verdict, lived) in gone {
             if let Some(record) = self.edit(id) {
                 record.accesses.remove(&access);
             }
             self.by_access.remove(&access);
             let kept = until.max(self.clock.now()).plus(TOMB_KEPT);
-            self.bury(&access, Tombstone { verdict, until: kept });
+            self.bury(&access, Tombstone { verdict, until: kept, lived });
         }
     }
 
     pub(super) fn end_access(&mut self, access: &model::AccessId, reason: EndReason, now: Timestamp) {
+        self.end_access_because(access, reason, None, now);
+    }
+
+    pub(super) fn end_access_because(
+        &mut self,
+        access: &model::AccessId,
+        reason: EndReason,
+        failure: Option<model::Failure>,
+        now: Timestamp,
+    ) {
         let Some(id) = self.by_access.get(access).copied() else { return };
         let Some(record) = self.accounts.get(&id) else { return };
         let mut ended = record.clone();
@@ -215,7 +231,7 @@ impl Book {
         }
         let mut effects = Effects::default();
         if let Some(access) = ended.accesses.get(access) {
-            effects.access(&ended, access, None, now);
+            effects.access(&ended, access, failure, now);
         }
         if let Some(record) = self.edit(id) {
             *record = ended;

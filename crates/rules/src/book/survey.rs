@@ -249,6 +249,8 @@ impl Book {
                         from: Timestamp::ZERO,
                         until,
                         ordered: None,
+                        begun: None,
+                        approval: None,
                         state: AccessState::Interrupted { since: now },
                     },
                 );

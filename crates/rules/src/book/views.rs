@@ -4,6 +4,7 @@ use model::{Access, AccessId, AccountId, Code, IntegrationId, Phase, Position};
 
 use super::{Book, IntegrationRecord, Meta};
 use crate::account::AccountRecord;
+use crate::guard::Guard;
 
 /// Why nothing opens now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +95,9 @@ impl Book {
         let still = |code, detail: &str| Some(Standstill { code, detail: detail.into() });
         if let Some(reason) = &self.close_only {
             return still(Code::CLOSE_ONLY, reason);
+        }
+        if let Guard::Broken { reason } = &self.guard {
+            return still(Code::GUARDRAILS_BROKEN, reason);
         }
         if self.meta.reconciling {
             return still(Code::RECONCILING, "the journal is an old copy and is being reconciled");

@@ -39,6 +39,7 @@ fn access() -> AccessOrder {
         entitlements: entitlements(3),
         from: at(1),
         until: at(3_600_999),
+        approval: Some("acc_1:ann".into()),
     }
 }
 

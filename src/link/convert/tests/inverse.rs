@@ -71,6 +71,7 @@ fn ordered(order: Order) -> v1::order::Order {
             entitlements: entitlements(access.entitlements),
             from: Some(time(access.from)),
             until: Some(time(access.until)),
+            approval_id: access.approval.unwrap_or_default(),
         }),
         Order::EndAccess { access } => Wire::EndAccess(v1::EndAccess { access_id: access.into() }),
         Order::RotateAccount { integration, grantee, key } => Wire::RotateAccount(v1::RotateAccount {
@@ -116,6 +117,7 @@ fn told_of(told: v1::report::Report, at: Option<Timestamp>) -> Result<Report, Fa
             account: uuid("account_id", &wire.account_id)?,
             revision: Revision(wire.revision),
             state: access_state(wire.state.and_then(|state| state.state))?,
+            until: wire.until.map(|until| need_time("until", Some(until))).transpose()?,
             failure: wire.failure.map(failure).transpose()?,
             at: made_at()?,
         },

@@ -29,6 +29,7 @@ fn changed(state: AccessState, failure: Option<Failure>) -> Report {
         account: account(),
         revision: Revision(3),
         state,
+        until: Some(at(9)),
         failure,
         at: at(4),
     }

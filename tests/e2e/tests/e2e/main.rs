@@ -2,6 +2,7 @@
 
 mod bindings;
 mod drift;
+mod guardrails;
 mod link;
 mod lost_journal;
 #[cfg(target_os = "linux")]

@@ -8,8 +8,8 @@ use model::observed::Present;
 use model::*;
 use rules::book::{IntegrationRecord, Meta, Step};
 use rules::{
-    AccessOrder, AccountRecord, Act, Action, Answer, Book, ChainHead, Climb, Grantee, Input, NumberedOrder,
-    Office, Order, Reading, Report, Ticket,
+    AccessOrder, AccountRecord, Act, Action, Answer, Book, ChainHead, Climb, Grantee, Guard, Input,
+    NumberedOrder, Office, Order, Reading, Report, Ticket,
 };
 use uuid::Uuid;
 
@@ -84,6 +84,8 @@ pub(crate) struct Bench {
     ownership: Ownership,
     /// How many memories there were.
     pub(crate) life: u64,
+    /// What holds after the next start, too.
+    pub(crate) guard: Guard,
 }
 
 impl Bench {
@@ -105,7 +107,17 @@ impl Bench {
         let journal = Memory::new(Incarnation::from_uuid(Uuid::from_u128(incarnation)));
         let (life, secs) = (1, START);
         let book = restored(&journal, ownership, life, secs);
-        Self { book, journal, secs, wall_off: 0, position: 0, reports: vec![], ownership, life }
+        Self {
+            book,
+            journal,
+            secs,
+            wall_off: 0,
+            position: 0,
+            reports: vec![],
+            ownership,
+            life,
+            guard: Guard::Off,
+        }
     }
 
     pub(crate) fn reading(&self) -> Reading {
@@ -211,6 +223,8 @@ impl Bench {
         self.journal = journal;
         self.life += 1;
         self.book = restored(&self.journal, self.ownership, self.life, self.secs);
+        let reading = self.reading();
+        self.book.guard(self.guard.clone(), reading);
         self.drain()
     }
 
@@ -262,6 +276,7 @@ impl Bench {
             entitlements: rights(names),
             from: now,
             until: now.plus(Span::from_mins(mins)),
+            approval: None,
         }
     }
 

@@ -7,6 +7,7 @@
 mod bench;
 mod beside;
 mod book;
+mod guard;
 mod lanes;
 mod lives;
 mod moved;

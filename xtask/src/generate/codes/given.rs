@@ -9,8 +9,6 @@ use model::Code;
 
 /// What the agent is made of; what only tests are made of is left out.
 const AGENT: [&str; 3] = ["src", "crates", "drivers"];
-/// Codes of what this build does not do yet: it only knows what they mean.
-const NOT_YET: [&Code; 1] = [&Code::GUARDRAIL_REFUSED];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
@@ -86,7 +84,6 @@ fn codes_are_given_by_somebody_and_nobody_makes_one_up() {
         sources.iter().find(|(path, text)| !only_sorts(path) && uses(text)).map(|(path, _)| path.clone())
     };
     for code in Code::ALL {
-        let is_given = giver(code).is_some();
-        assert_eq!(is_given, !NOT_YET.contains(&code), "{code}: given by {:?}", giver(code));
+        assert!(giver(code).is_some(), "{code}: given by nobody");
     }
 }
