@@ -184,12 +184,12 @@ fn tricks() -> Vec<(&'static str, Trick, &'static str)> {
                 body: b"<html>".to_vec(),
                 ends: true,
             },
-            "refused the session",
+            "is no control plane's service",
         ),
         (
             "not found",
             Trick::Answer { status: 404, kind: "text/plain", headers: vec![], body: vec![], ends: true },
-            "refused the session",
+            "is no control plane's service",
         ),
         (
             "an error of its own",
