@@ -228,6 +228,8 @@ pub struct Setup {
     pub begin: &'static [&'static str],
     /// Makes the admin account.
     pub make: &'static [&'static str],
+    /// What a removal looks at before it takes anything: it stops while something would be left that nobody closes.
+    pub before_removal: &'static [&'static str],
     /// Removes the admin account, after the rights.
     pub remove: &'static [&'static str],
     /// In which ways a target can be prepared, the usual one first; empty when there is one only.
@@ -279,6 +281,9 @@ impl Manifest {
     /// Returns the script that takes the admin account and its rights away again.
     pub fn removal_script(&self) -> String {
         let mut script = self.script_head("Removes the admin account of Tidegate from", "");
+        for line in self.setup.before_removal {
+            push_line(&mut script, line);
+        }
         for right in self.rights.iter().rev().filter(|right| !right.take.is_empty()) {
             push_line(&mut script, right.take);
         }

@@ -90,6 +90,7 @@ pub(crate) static MANIFEST: Manifest = Manifest {
             "SET password_encryption = 'scram-sha-256';",
             "\\password :\"username\"",
         ],
+        before_removal: STILL_OPEN,
         remove: &[LEFT_ARE, LEFT, "DROP ROLE :\"username\";"],
         modes: MODES,
     },
@@ -99,6 +100,18 @@ pub(crate) static MANIFEST: Manifest = Manifest {
 pub(crate) const SUPERUSER: &str = "superuser";
 /// The mode for those who do not give that away.
 pub(crate) const LEAST: &str = "least";
+
+/// Stops a removal while accounts can still log in: without the admin nobody would close them before the server's own
+/// expiry does. Roles that make roles are admins, of other connectors.
+pub(crate) const STILL_OPEN: &[&str] = &[
+    "SELECT count(*) > 0 AS still_open FROM pg_catalog.pg_roles WHERE rolname ~ '^tidegate_' AND rolname <> :'username' AND rolcanlogin AND NOT rolcreaterole AND NOT rolsuper",
+    "\\gset",
+    "\\if :{?anyway}",
+    "\\elif :still_open",
+    "    SELECT rolname AS can_still_log_in FROM pg_catalog.pg_roles WHERE rolname ~ '^tidegate_' AND rolname <> :'username' AND rolcanlogin AND NOT rolcreaterole AND NOT rolsuper ORDER BY rolname;",
+    "    DO $tidegate$ BEGIN RAISE EXCEPTION USING MESSAGE = 'nothing was removed: accounts of Tidegate can still log in, and without the admin nobody closes them', HINT = 'run tidegatectl retire INTEGRATION --yes first and wait until it is retired; add -v anyway=1 if they are another connector''s'; END $tidegate$;",
+    "\\endif",
+];
 
 /// What a removal says before it tells what is left.
 pub(crate) const LEFT_ARE: &str = "\\echo 'Roles of Tidegate that are still here; tidegatectl retire INTEGRATION --yes removes them, and goes first:'";

@@ -28,6 +28,8 @@ pub(crate) struct Reach {
     /// `None` when there is no common role yet: it will be our own.
     common: Option<bool>,
     identity: bool,
+    /// A superuser that it is a member of: all of that one's power is its own.
+    superuser: Option<Ident>,
 }
 
 /// Whose things cannot be given, and in which databases.
@@ -51,6 +53,7 @@ impl Reach {
             common: column(row, 3)?,
             identity: column(row, 4)?,
             admin: Ident::found(&column::<String>(row, 5)?),
+            superuser: column::<Option<String>>(row, 6)?.map(|name| Ident::found(&name)),
         }))
     }
 
@@ -75,7 +78,17 @@ impl Reach {
             let grade = if right == Right::Identity { Grade::Warning } else { Grade::Bad };
             probe("right", grade, self.say(&right, facts.version))
         };
-        self.missing(facts.superuser, facts.version).into_iter().map(told).collect()
+        let mut probes: Vec<_> = self.missing(facts.superuser, facts.version).into_iter().map(told).collect();
+        if let Some(superuser) = &self.superuser {
+            let detail = format!(
+                "too much: the admin is a member of the superuser {superuser} and has all of its power, which mode \
+                 least is there to avoid; give what it owns to a role that is no superuser, and `REVOKE {superuser} \
+                 FROM {};`",
+                self.admin
+            );
+            probes.push(probe("right", Grade::Warning, detail));
+        }
+        probes
     }
 
     /// Says what is missing, what for, and how it is given.
@@ -157,6 +170,7 @@ mod tests {
             signal: true,
             common: None,
             identity: true,
+            superuser: None,
         };
         let nothing = Reach {
             create_role: false,

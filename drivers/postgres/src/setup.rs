@@ -5,7 +5,7 @@
 
 use driver::{SetupFault, SetupWish};
 
-use crate::manifest::{LEAST, LEFT, LEFT_ARE, MANIFEST, SUPERUSER};
+use crate::manifest::{LEAST, LEFT, LEFT_ARE, MANIFEST, STILL_OPEN, SUPERUSER};
 use crate::quote::{Ident, Literal, shown};
 use crate::rights::Right;
 use crate::statements::MANAGED;
@@ -127,7 +127,7 @@ impl Lines {
         if remove {
             self.say(&format!("Removes the admin role of Tidegate from PostgreSQL {family}, mode {LEAST}."));
             self.say(
-                "Retire the integrations first: the accounts go with them. What is left, DROP ROLE tells.",
+                "Retire the integrations first: the accounts go with them. While one can log in, nothing is removed.",
             );
         } else {
             self.say(&format!("Prepares PostgreSQL {family} for Tidegate, mode {LEAST}."));
@@ -193,6 +193,9 @@ impl Lines {
             self.say(&format!("    {};", owner.give(&ADMIN, version)));
         }
         for right in rights {
+            if let Right::Owner(role) | Right::Attach(role) = right {
+                self.no_superuser(role);
+            }
             self.say(right.why());
             self.push(&format!("{};", right.give(&ADMIN, version)));
         }
@@ -201,7 +204,26 @@ impl Lines {
         self.push("COMMIT;");
     }
 
+    /// Stops where membership would be all of a superuser's power.
+    fn no_superuser(&mut self, role: &Ident) {
+        let (name, words) = (
+            Literal::of(&role.to_string()),
+            Literal::of(&format!(
+                "{role} is a superuser, or a member of one: membership would be all of its power"
+            )),
+        );
+        let hint = Literal::of(&format!(
+            "give what it owns to a role that is none (ALTER ... OWNER TO, REASSIGN OWNED) and name that one, or take --mode {SUPERUSER}"
+        ));
+        self.push(&format!(
+            "DO $tidegate$ BEGIN IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolsuper AND \
+             pg_catalog.pg_has_role({name}::pg_catalog.regrole, oid, 'MEMBER')) THEN RAISE EXCEPTION USING MESSAGE = {words}, \
+             HINT = {hint}; END IF; END $tidegate$;"
+        ));
+    }
+
     fn take_all(&mut self, rights: &[Right]) {
+        STILL_OPEN.iter().for_each(|line| self.push(line));
         for right in rights {
             self.take(right);
         }

@@ -83,6 +83,7 @@ const TRANSACTIONAL: Manifest = Manifest {
         usage: &["Nothing has to be run: the system is in memory."],
         begin: &[],
         make: &["make tidegate"],
+        before_removal: &[],
         remove: &["remove tidegate"],
         modes: &[],
     },

@@ -55,6 +55,7 @@ const SAMPLE: Manifest = Manifest {
         usage: &[],
         begin: &[],
         make: &[],
+        before_removal: &[],
         remove: &[],
         modes: &[],
     },

@@ -1,12 +1,15 @@
 //! What the admin itself may do, and what kind of service this is.
 
 /// What the role that logged in has: `CREATEROLE`, whether it inherits, `pg_signal_backend`, membership with the
-/// right to give it on in the common role (NULL when there is none), the right to ask for the system, and its name.
+/// right to give it on in the common role (NULL when there is none), the right to ask for the system, its name, and a
+/// superuser that it is a member of without being one.
 pub(crate) const REACH: &str = "
 SELECT r.rolcreaterole, r.rolinherit,
     coalesce((SELECT pg_has_role(p.oid, 'USAGE') FROM pg_roles AS p WHERE p.rolname = 'pg_signal_backend'), false),
     (SELECT pg_has_role(m.oid, 'MEMBER WITH ADMIN OPTION') FROM pg_roles AS m WHERE m.rolname = 'tidegate_managed'),
-    has_function_privilege('pg_control_system()', 'EXECUTE'), r.rolname::text
+    has_function_privilege('pg_control_system()', 'EXECUTE'), r.rolname::text,
+    (SELECT min(s.rolname::text) FROM pg_roles AS s
+        WHERE s.rolsuper AND NOT r.rolsuper AND pg_has_role(r.oid, s.oid, 'MEMBER'))
 FROM pg_roles AS r WHERE r.rolname = session_user";
 
 /// Whose things in this database we may not give rights on: owner, whether a superuser, and how many. What belongs to

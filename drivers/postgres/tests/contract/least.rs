@@ -13,6 +13,7 @@ pub(crate) async fn all(house: &House) {
     what_it_may_not_do(house).await;
     what_a_superuser_adds(house).await;
     what_it_cannot_hand_over(house).await;
+    a_superusers_power_is_told(house).await;
     the_script_refuses_the_other_family(&house.world).await;
     nothing_is_left_of_it(house).await;
 }
@@ -113,7 +114,41 @@ async fn the_script_refuses_the_other_family(world: &PostgresWorld) {
     world.server.psql_script("postgres", &script, "pw\npw\n").unwrap();
     let again = world.server.psql_script("postgres", &script, "pw\npw\n").unwrap_err().to_string();
     assert!(again.contains("already exists"), "{again}");
-    world.admin("postgres").await.unwrap().run("DROP ROLE another").await.unwrap();
+    let admin = world.admin("postgres").await.unwrap();
+    admin.run("DROP ROLE another").await.unwrap();
+    // Nobody gets a superuser's power under the name of least, by one step or by two.
+    let all_of_it = admin.one("SELECT session_user::text").await.unwrap().unwrap();
+    admin.run(&format!("CREATE ROLE between; GRANT {} TO between", ident(&all_of_it))).await.unwrap();
+    for owner in [all_of_it, "between".into()] {
+        let wish = SetupWish {
+            username: Some("another".into()),
+            server_version: Some(major),
+            owners: vec![owner],
+            ..world.wish().await
+        };
+        let script = PostgresDriver.setup_script(&wish).unwrap();
+        let refused = world.server.psql_script("postgres", &script, "pw\npw\n").unwrap_err().to_string();
+        assert!(refused.contains("is a superuser, or a member of one"), "{refused}");
+        let made = admin.one("SELECT 1 FROM pg_roles WHERE rolname = 'another'").await.unwrap();
+        assert_eq!(made, None, "nothing is half-made");
+    }
+    admin.run("DROP ROLE between").await.unwrap();
+}
+
+/// A check does not call that least.
+async fn a_superusers_power_is_told(house: &House) {
+    let admin = house.admin("postgres").await;
+    let all_of_it = admin.one("SELECT session_user::text").await.unwrap().unwrap();
+    let (all_of_it, ours) = (ident(&all_of_it), ident(house.world.admin_name()));
+    let told = async || {
+        let report = house.target.check().await.unwrap();
+        report.probes.iter().any(|probe| probe.detail.contains("is a member of the superuser"))
+    };
+    assert!(!told().await);
+    admin.run(&format!("GRANT {all_of_it} TO {ours}")).await.unwrap();
+    assert!(told().await);
+    admin.run(&format!("REVOKE {all_of_it} FROM {ours}")).await.unwrap();
+    assert!(!told().await);
 }
 
 /// After retiring, the script that removes the admin leaves the server as it was.
@@ -123,10 +158,8 @@ async fn nothing_is_left_of_it(house: &House) {
     let bob = house.grantee("attached_last", &[attached]).await;
     let wish = SetupWish { remove: true, ..house.world.wish().await };
     let script = PostgresDriver.setup_script(&wish).unwrap();
-    if version(house).await >= 160_000 {
-        let early = house.world.server.psql_script("postgres", &script, "").unwrap_err().to_string();
-        assert!(early.contains("depend"), "accounts hang on it, which is told: {early}");
-    }
+    let early = house.world.server.psql_script("postgres", &script, "").unwrap_err().to_string();
+    assert!(early.contains("can still log in"), "what is open would stay open, which is told: {early}");
     for grantee in [&ann, &bob] {
         house.close(grantee).await;
         house.target.delete(&grantee.account, HeirPolicy::HandOver).await.unwrap();

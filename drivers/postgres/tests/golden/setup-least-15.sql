@@ -28,8 +28,10 @@ BEGIN;
 CREATE ROLE :"username" LOGIN INHERIT CREATEROLE NOSUPERUSER;
 -- pg_signal_backend: ends the sessions of accounts; it reaches those of everybody who is no superuser
 GRANT pg_signal_backend TO :"username";
+DO $tidegate$ BEGIN IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolsuper AND pg_catalog.pg_has_role('"app_owner"'::pg_catalog.regrole, oid, 'MEMBER')) THEN RAISE EXCEPTION USING MESSAGE = '"app_owner" is a superuser, or a member of one: membership would be all of its power', HINT = 'give what it owns to a role that is none (ALTER ... OWNER TO, REASSIGN OWNED) and name that one, or take --mode superuser'; END IF; END $tidegate$;
 -- gives rights on what this role owns, and on what it will make
 GRANT "app_owner" TO :"username";
+DO $tidegate$ BEGIN IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolsuper AND pg_catalog.pg_has_role('"o""w;n''er"'::pg_catalog.regrole, oid, 'MEMBER')) THEN RAISE EXCEPTION USING MESSAGE = '"o""w;n''er" is a superuser, or a member of one: membership would be all of its power', HINT = 'give what it owns to a role that is none (ALTER ... OWNER TO, REASSIGN OWNED) and name that one, or take --mode superuser'; END IF; END $tidegate$;
 -- gives rights on what this role owns, and on what it will make
 GRANT "o""w;n'er" TO :"username";
 SET LOCAL password_encryption = 'scram-sha-256';

@@ -29,10 +29,13 @@ GRANT pg_signal_backend TO :"username" WITH INHERIT TRUE, SET FALSE;
 -- tidegate_managed: makes accounts members of the common role, which somebody else made
 SELECT format('GRANT tidegate_managed TO %I WITH ADMIN TRUE, INHERIT FALSE, SET FALSE', :'username') WHERE EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'tidegate_managed')
 \gexec
+DO $tidegate$ BEGIN IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolsuper AND pg_catalog.pg_has_role('"app_owner"'::pg_catalog.regrole, oid, 'MEMBER')) THEN RAISE EXCEPTION USING MESSAGE = '"app_owner" is a superuser, or a member of one: membership would be all of its power', HINT = 'give what it owns to a role that is none (ALTER ... OWNER TO, REASSIGN OWNED) and name that one, or take --mode superuser'; END IF; END $tidegate$;
 -- gives rights on what this role owns, and on what it will make
 GRANT "app_owner" TO :"username" WITH INHERIT TRUE, SET FALSE;
+DO $tidegate$ BEGIN IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolsuper AND pg_catalog.pg_has_role('"o""w;n''er"'::pg_catalog.regrole, oid, 'MEMBER')) THEN RAISE EXCEPTION USING MESSAGE = '"o""w;n''er" is a superuser, or a member of one: membership would be all of its power', HINT = 'give what it owns to a role that is none (ALTER ... OWNER TO, REASSIGN OWNED) and name that one, or take --mode superuser'; END IF; END $tidegate$;
 -- gives rights on what this role owns, and on what it will make
 GRANT "o""w;n'er" TO :"username" WITH INHERIT TRUE, SET FALSE;
+DO $tidegate$ BEGIN IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolsuper AND pg_catalog.pg_has_role('"analysts"'::pg_catalog.regrole, oid, 'MEMBER')) THEN RAISE EXCEPTION USING MESSAGE = '"analysts" is a superuser, or a member of one: membership would be all of its power', HINT = 'give what it owns to a role that is none (ALTER ... OWNER TO, REASSIGN OWNED) and name that one, or take --mode superuser'; END IF; END $tidegate$;
 -- makes accounts members of this role
 GRANT "analysts" TO :"username" WITH ADMIN TRUE, INHERIT FALSE, SET FALSE;
 SET LOCAL password_encryption = 'scram-sha-256';

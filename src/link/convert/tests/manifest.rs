@@ -60,6 +60,7 @@ static MANIFEST: Manifest = Manifest {
         usage: &["Run it."],
         begin: &[],
         make: &["make admin;"],
+        before_removal: &[],
         remove: &["drop admin;"],
         modes: &[],
     },
