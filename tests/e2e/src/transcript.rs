@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anyhow::Context as _;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// Fields whose values differ from run to run, and what they are.
 const DIFFERENT: [(&str, &str); 10] = [
@@ -45,7 +45,8 @@ pub fn of(log: &str) -> anyhow::Result<String> {
     let mut lines: Vec<(bool, String)> = vec![];
     for line in log.lines() {
         let mut text = String::new();
-        let event: Map<String, Value> =
+        // Sorted here: what order a map of JSON keeps depends on what else is in the build.
+        let event: BTreeMap<String, Value> =
             serde_json::from_str(line).with_context(|| format!("a line of the log: {line}"))?;
         let word = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
         write!(text, "{:<5} {}", word("level"), word("message"))?;
