@@ -103,9 +103,10 @@ pub(crate) fn dialling(fault: DialFault) -> String {
             format!("no connection to its server ({kind}): look at host, port and firewall")
         }
         DialFault::NoTls => "its server has no TLS: turn it on there, or set another `journal.sslmode`".into(),
-        DialFault::Handshake => "its server's certificate was not accepted: look at `journal.ca_file`, the host's \
-             name in the certificate, and its dates"
-            .into(),
+        DialFault::Handshake(cause) => format!(
+            "TLS with its server failed, {cause}: look at `journal.ca_file`, the host's name in the certificate, and \
+             its dates"
+        ),
         DialFault::Cut(Cut::PasswordUnverified) => {
             "its server asks for the password in clear text or as MD5, and its certificate was not verified: use \
              `journal.sslmode` verify-full, or SCRAM on the server"

