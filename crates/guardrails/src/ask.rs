@@ -1,5 +1,6 @@
 //! Asking: from the rules' words to Cedar's, and back.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::{
@@ -46,8 +47,8 @@ pub(crate) fn about_account(
 
 /// Until when all entitlements of an access are allowed.
 pub(crate) fn open(policies: &Policies, wish: &Wish<'_>) -> Result<Timestamp, Forbidden> {
-    let moments = if policies.by_moment { moments::count(wish.from, wish.until) } else { 1 };
-    let asked = (wish.entitlements.len() as u64).saturating_mul(moments);
+    let each = if policies.by_moment { moments::count(wish.from, wish.until) } else { 1 };
+    let asked = (wish.entitlements.len() as u64).saturating_mul(each);
     if asked > MOST_ANSWERS {
         return Err(Forbidden::TooMuch { asked, most: MOST_ANSWERS });
     }
@@ -69,12 +70,25 @@ pub(crate) fn open(policies: &Policies, wish: &Wish<'_>) -> Result<Timestamp, Fo
     }
     let entities = entities(things)?;
     let grantee = uid(Type::Grantee, wish.grantee.as_str())?;
-    let fixed = fixed_context(wish);
+    let fixed = Context::from_pairs(fixed_context(policies, wish)).map_err(inapplicable)?;
     let mut until = wish.until;
+    // The same moments come again for every entitlement.
+    let moments = RefCell::new(BTreeMap::<Timestamp, Context>::new());
     // Whatever is asked last is asked of the shortest time.
     for (resource, permission) in wanted {
+        let permission = [("permission".to_owned(), Value::new_string(permission))];
+        let permission = Context::from_pairs(permission).map_err(inapplicable)?;
         let allowed = |at: Timestamp| {
-            let context = context(policies, wish, &fixed, &permission, at)?;
+            let known = moments.borrow().get(&at).cloned();
+            let context = match known {
+                Some(known) => known,
+                None => {
+                    let made = at_moment(policies, wish, &fixed, at)?;
+                    moments.borrow_mut().insert(at, made.clone());
+                    made
+                }
+            };
+            let context = context.merge(permission.clone()).map_err(inapplicable)?;
             ask(policies, grantee.clone(), "open", resource.clone(), context, &entities)
         };
         if policies.by_moment {
@@ -86,8 +100,9 @@ pub(crate) fn open(policies: &Policies, wish: &Wish<'_>) -> Result<Timestamp, Fo
     Ok(until)
 }
 
-fn fixed_context(wish: &Wish<'_>) -> Vec<(String, Value)> {
-    let union = wish.union.iter().map(|one| {
+/// What is the same for every entitlement at every moment: made once, since it may be large.
+fn fixed_context(policies: &Policies, wish: &Wish<'_>) -> Vec<(String, Value)> {
+    let union = wish.union.iter().filter(|_| policies.by_union).map(|one| {
         let path = names::path(&one.resource.path);
         format!("{} on {}:{path}", one.permission.0, one.resource.kind.0)
     });
@@ -103,21 +118,19 @@ fn fixed_context(wish: &Wish<'_>) -> Vec<(String, Value)> {
     fixed
 }
 
-fn context(
+/// What is the same for every entitlement at a moment.
+fn at_moment(
     policies: &Policies,
     wish: &Wish<'_>,
-    fixed: &[(String, Value)],
-    permission: &str,
+    fixed: &Context,
     at: Timestamp,
 ) -> Result<Context, Forbidden> {
-    let mut all = fixed.to_vec();
-    all.push(("permission".into(), Value::new_string(permission.into())));
     let local = jiff::Timestamp::from_millisecond(at.as_millis()).map_err(inapplicable)?;
     let local = local.to_zoned(policies.zone.clone());
     let midnight = local.time().duration_since(jiff::civil::Time::midnight());
     let time = Span::from_millis(i64::try_from(midnight.as_millis()).unwrap_or_default());
     let (used_day, used_week) = if policies.by_use { used(wish, at) } else { (Span::ZERO, Span::ZERO) };
-    all.extend([
+    let all = Context::from_pairs([
         ("at".into(), Value::new_datetime(format!("{:.3}", local.timestamp()))),
         ("time".into(), duration(time)),
         ("weekday".into(), Value::new_string(weekday(local.weekday()).into())),
@@ -125,7 +138,7 @@ fn context(
         ("used_day".into(), duration(used_day)),
         ("used_week".into(), duration(used_week)),
     ]);
-    Context::from_pairs(all).map_err(inapplicable)
+    fixed.clone().merge(all.map_err(inapplicable)?).map_err(inapplicable)
 }
 
 /// How long the grantee had anything in the day and in the week before a moment of this access.

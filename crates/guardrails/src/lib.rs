@@ -19,7 +19,7 @@ use rules::{Forbidden, Guardrails, Wish};
 pub use load::{LoadFault, MOST_BYTES, PolicyView};
 
 /// At most this many answers are given for one order: entitlements times moments.
-pub const MOST_ANSWERS: u64 = 20_000;
+pub const MOST_ANSWERS: u64 = 10_000;
 
 /// What policies may speak of, in Cedar's language for schemas.
 pub const WORDS: &str = include_str!("words.cedarschema");
@@ -34,6 +34,8 @@ pub struct Policies {
     /// Some policy speaks of the moment, or of how long something lasted.
     by_moment: bool,
     by_use: bool,
+    /// Some policy speaks of the whole union.
+    by_union: bool,
 }
 
 impl Policies {

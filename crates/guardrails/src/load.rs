@@ -84,6 +84,7 @@ pub(crate) fn parse(connector: &ConnectorId, text: &str, zone_name: &str) -> Res
         digest: digest(text, zone_name),
         by_moment: speaks_of(&OF_MOMENTS),
         by_use: speaks_of(&OF_USE),
+        by_union: speaks_of(&["union"]),
         zone,
         set,
         authorizer: Authorizer::new(),

@@ -34,7 +34,7 @@ impl Refusals {
             return Err(Failure::refused(
                 Code::LOGIN_REFUSED,
                 format!(
-                    "the target refused this version of the secret of integration {integration}, and it is not tried twice: correct the secret in its store, or run a check to try once more"
+                    "the target refused this version of the secret of integration {integration}, and it is not tried twice: correct the secret in its store, or run `tidegatectl integrations check {integration}` to try once more"
                 ),
             )
             .with_retry(Retry::AfterNewSecret));
