@@ -28,11 +28,15 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Read the policies, say what is wrong with them and where, and list them
+    #[command(
+        after_help = "Examples:\n  tidegate guardrails check\n  tidegate guardrails check new.cedar --json"
+    )]
     Check {
         /// The file; the configured one when it is left out
         file: Option<PathBuf>,
     },
     /// Print the schema: what a policy can speak of
+    #[command(after_help = "Examples:\n  tidegate guardrails words > guardrails.cedarschema")]
     Words,
 }
 
