@@ -47,11 +47,20 @@ struct Book {
     hellos: Vec<v1::Hello>,
     /// By the journal's life: reports in their order, those that are not numbered apart.
     reports: BTreeMap<String, Vec<v1::Report>>,
+    /// The journal's lives as they came: their names say nothing of which was first.
+    lives: Vec<String>,
     told: Vec<v1::Report>,
     beats: Vec<v1::AgentHeartbeat>,
     verdicts: Vec<v1::StandingVerdict>,
     /// Messages since the agent's last greeting.
     messages: usize,
+}
+
+impl Book {
+    /// The numbered reports of every life, the last one's last.
+    fn in_order(&self) -> impl DoubleEndedIterator<Item = &v1::Report> {
+        self.lives.iter().filter_map(|life| self.reports.get(life)).flatten()
+    }
 }
 
 #[derive(Clone)]
@@ -217,7 +226,7 @@ impl Plane {
     /// Every numbered report so far.
     pub(crate) fn reports(&self) -> Vec<v1::report::Report> {
         let book = self.book();
-        book.reports.values().flatten().filter_map(|report| report.report.clone()).collect()
+        book.in_order().filter_map(|report| report.report.clone()).collect()
     }
 
     /// What was told without a number: health and resources.
@@ -232,7 +241,7 @@ impl Plane {
 
     /// Where an access stands, as the agent told last.
     pub(crate) fn state(&self, access: &str) -> Option<v1::access_state::State> {
-        self.book().reports.values().flatten().rev().find_map(|report| match &report.report {
+        self.book().in_order().rev().find_map(|report| match &report.report {
             Some(Told::AccessChanged(told)) if told.access_id == access => told.state.clone()?.state,
             _ => None,
         })
@@ -370,6 +379,9 @@ impl Office {
                     agent_message::Message::Report(report) if report.position > 0 => {
                         let through = {
                             let mut book = self.book.lock().unwrap();
+                            if !book.lives.contains(&report.journal_incarnation) {
+                                book.lives.push(report.journal_incarnation.clone());
+                            }
                             let all = book.reports.entry(report.journal_incarnation.clone()).or_default();
                             if report.position == all.len() as u64 + 1 {
                                 all.push(report);
