@@ -28,10 +28,8 @@ fn uid(kind: Type, id: &str) -> Result<EntityUid, Forbidden> {
 }
 
 pub(crate) fn connect(policies: &Policies, integration: &Integration) -> Result<(), Forbidden> {
-    let resource = uid(Type::Integration, integration.id.as_str())?;
-    let entities = entities([of_integration(integration)?])?;
     let principal = uid(Type::Connector, policies.connector.as_str())?;
-    ask(policies, principal, "connect", resource, Context::empty(), &entities)
+    about_integration(policies, principal, "connect", integration)
 }
 
 pub(crate) fn about_account(
@@ -40,9 +38,18 @@ pub(crate) fn about_account(
     integration: &Integration,
     grantee: &GranteeId,
 ) -> Result<(), Forbidden> {
+    about_integration(policies, uid(Type::Grantee, grantee.as_str())?, action, integration)
+}
+
+fn about_integration(
+    policies: &Policies,
+    principal: EntityUid,
+    action: &str,
+    integration: &Integration,
+) -> Result<(), Forbidden> {
     let resource = uid(Type::Integration, integration.id.as_str())?;
     let entities = entities([of_integration(integration)?])?;
-    ask(policies, uid(Type::Grantee, grantee.as_str())?, action, resource, Context::empty(), &entities)
+    ask(policies, principal, action, resource, Context::empty(), &entities)
 }
 
 /// Until when all entitlements of an access are allowed.
@@ -61,11 +68,11 @@ pub(crate) fn open(policies: &Policies, wish: &Wish<'_>) -> Result<Timestamp, Fo
         let id = uid(Type::Resource, &names::resource(integration, &entitlement.resource.kind.0, path))?;
         wanted.push((id, entitlement.permission.0.clone()));
     }
-    let resources: BTreeMap<_, _> = wish.entitlements.iter().map(|one| (&one.resource, ())).collect();
+    let resources: BTreeSet<_> = wish.entitlements.iter().map(|one| &one.resource).collect();
     for place in &places {
         things.push(of_place(integration, place)?);
     }
-    for resource in resources.keys() {
+    for resource in resources {
         things.push(of_resource(integration, &resource.kind.0, &resource.path)?);
     }
     let entities = entities(things)?;

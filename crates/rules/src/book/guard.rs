@@ -31,14 +31,23 @@ impl Book {
     /// Takes the guardrails that hold from now on.
     pub fn guard(&mut self, guard: Guard, reading: Reading) {
         let now = self.read_clock(reading);
+        let before = self.stance();
         self.guard = guard;
+        let held = self.hold_to_guardrails(now);
+        if held || before != self.stance() {
+            self.reconsider_all(now);
+        }
         self.wake(now);
-        self.reconsider_all(now);
     }
 
     /// Whether nothing but closing goes on.
     pub(super) const fn only_closes(&self) -> bool {
         self.close_only.is_some() || matches!(self.guard, Guard::Broken { .. })
+    }
+
+    /// What guardrails bear on beside what they answer: whether only closing goes on, and whether all was held to them.
+    fn stance(&self) -> (bool, bool) {
+        (self.only_closes(), self.is_held_to_guardrails())
     }
 
     /// Whether all that lives was held against the guardrails of today.
@@ -50,11 +59,11 @@ impl Book {
         }
     }
 
-    /// Holds all that lives against guardrails that it was not held against yet.
-    pub(super) fn hold_to_guardrails(&mut self, now: Timestamp) {
+    /// Holds all that lives against guardrails that it was not held against yet. Returns whether it did.
+    pub(super) fn hold_to_guardrails(&mut self, now: Timestamp) -> bool {
         // What cannot be written now would be undone at once.
         if self.close_only.is_some() || self.is_held_to_guardrails() {
-            return;
+            return false;
         }
         match self.guard.clone() {
             // What is ordered meanwhile is held against them when they can be read.
@@ -62,7 +71,7 @@ impl Book {
                 if self.meta.guardrails.as_deref() != Some(UNREAD) {
                     self.edit_meta().guardrails = Some(UNREAD.into());
                 }
-                return;
+                return false;
             }
             Guard::Off => {
                 self.edit_meta().guardrails = None;
@@ -74,7 +83,7 @@ impl Book {
                 self.hold_accesses(&*guardrails, living, now);
             }
         }
-        self.reconsider_all(now);
+        true
     }
 
     fn forbid_integrations(&mut self, guardrails: Option<&dyn Guardrails>, now: Timestamp) {
@@ -103,29 +112,23 @@ impl Book {
 
     fn hold_accesses(&mut self, guardrails: &dyn Guardrails, living: Living, now: Timestamp) {
         let mut ended = vec![];
-        for (account, id, begun) in self.to_be_held(living) {
+        for (account, id) in self.to_be_held(living) {
             let Some(record) = self.accounts.get(&account) else { continue };
             let Some(access) = record.accesses.get(&id) else { continue };
             let Some(found) = self.integrations.get(&record.account.integration) else { continue };
-            let union = union(record, access);
-            let used = self.used(guardrails, account, &id);
             let wish = Wish {
                 integration: &found.integration,
                 access: &id,
                 grantee: &record.account.grantee,
                 approval: access.approval.as_deref(),
                 entitlements: &access.entitlements,
-                union: &union,
-                begun,
+                union: &access.entitlements,
+                begun: began(access),
                 from: access.from.max(now),
                 until: access.until,
-                used: &used,
+                used: &[],
             };
-            // What is past its deadline ends by it.
-            if wish.from >= wish.until {
-                continue;
-            }
-            match guardrails.may_open(&wish) {
+            match self.ask(guardrails, account, wish) {
                 Ok(until) if until >= access.until => {}
                 Ok(until) => self.end_sooner(account, &id, until, now),
                 Err(no) => {
@@ -152,7 +155,7 @@ impl Book {
 
     /// Accesses that were ordered and would go on: those that do not live yet, and those that do if they are
     /// to end. What only a mark remembers is closed by its mark.
-    fn to_be_held(&self, living: Living) -> Vec<(AccountId, AccessId, Timestamp)> {
+    fn to_be_held(&self, living: Living) -> Vec<(AccountId, AccessId)> {
         let goes_on = |access: &&Access| match access.state {
             AccessState::Accepted { .. } | AccessState::Granting { .. } => true,
             AccessState::Active { .. } | AccessState::Interrupted { .. } => living == Living::Ends,
@@ -169,7 +172,7 @@ impl Book {
                 .values()
                 .filter(|access| access.ordered.is_some())
                 .filter(goes_on)
-                .map(|access| (account, access.id.clone(), began(access)))
+                .map(|access| (account, access.id.clone()))
                 .collect();
             held
         };
@@ -180,13 +183,7 @@ impl Book {
         if let Some(access) = self.edit(account).and_then(|record| record.accesses.get_mut(access)) {
             access.until = until;
         }
-        let mut effects = Effects::default();
-        if let Some(record) = self.accounts.get(&account)
-            && let Some(access) = record.accesses.get(access)
-        {
-            effects.access(record, access, None, now);
-        }
-        self.staged.tell(effects);
+        self.tell_access(account, access, now);
     }
 
     /// Until when an ordered access may live. While the guardrails cannot be read nothing opens, and it is held
@@ -201,29 +198,40 @@ impl Book {
         let Guard::On { guardrails, .. } = &self.guard else { return Ok(order.until) };
         let Some(found) = self.integrations.get(&order.integration) else { return Ok(order.until) };
         let from = order.from.max(now);
-        if from >= order.until {
-            return Ok(order.until);
-        }
-        let mut union = order.entitlements.clone();
-        if let Some(record) = self.accounts.get(&account) {
-            let others = record.accesses.values().filter(|other| other.id != order.id);
-            for other in others.filter(|other| meets(other, from, order.until)) {
-                union.extend(&other.entitlements);
-            }
-        }
-        let used = self.used(&**guardrails, account, &order.id);
-        guardrails.may_open(&Wish {
+        let wish = Wish {
             integration: &found.integration,
             access: &order.id,
             grantee: &order.grantee.id,
             approval: order.approval.as_deref(),
             entitlements: &order.entitlements,
-            union: &union,
+            union: &order.entitlements,
             begun: begun.filter(|begun| *begun <= now).unwrap_or(from),
             from,
             until: order.until,
-            used: &used,
-        })
+            used: &[],
+        };
+        self.ask(&**guardrails, account, wish)
+    }
+
+    /// Asks about an access together with all others of its account. What is past its deadline ends by it, and is
+    /// not asked about.
+    fn ask(
+        &self,
+        guardrails: &dyn Guardrails,
+        account: AccountId,
+        wish: Wish<'_>,
+    ) -> Result<Timestamp, Forbidden> {
+        if wish.from >= wish.until {
+            return Ok(wish.until);
+        }
+        let mut union = wish.entitlements.clone();
+        let others = self.accounts.get(&account).into_iter().flat_map(|record| record.accesses.values());
+        let others = others.filter(|other| other.id != *wish.access);
+        for other in others.filter(|other| meets(other, wish.from, wish.until)) {
+            union.extend(&other.entitlements);
+        }
+        let used = self.used(guardrails, account, wish.access);
+        guardrails.may_open(&Wish { union: &union, used: &used, ..wish })
     }
 
     /// When the account's other accesses lived, and how long those that live will.
@@ -290,16 +298,6 @@ impl Book {
             (Guard::On { guardrails, .. }, Some(found)) => Ok(ask(&**guardrails, &found.integration)?),
         }
     }
-}
-
-/// What the account would hold at some time while this access lives.
-fn union(record: &AccountRecord, access: &Access) -> model::EntitlementSet {
-    let mut union = access.entitlements.clone();
-    let others = record.accesses.values().filter(|other| other.id != access.id);
-    for other in others.filter(|other| meets(other, access.from, access.until)) {
-        union.extend(&other.entitlements);
-    }
-    union
 }
 
 /// Whether an access lives at some time between the two.

@@ -136,21 +136,17 @@ impl Book {
     }
 
     pub(super) fn put(&mut self, integration: Integration, now: Timestamp) -> Result<(), Refusal> {
-        let id = integration.id.clone();
-        let known = self.integrations.get(&id);
-        let is_news =
-            known.is_none_or(|known| known.retired || known.integration.revision < integration.revision);
-        if is_news {
+        let known = self.integrations.get(&integration.id);
+        if known.is_none_or(|known| known.retired || known.integration.revision < integration.revision) {
             self.may_connect(&integration)?;
+            self.take_integration(integration, now);
         }
-        self.take_integration(integration, now);
         Ok(())
     }
 
     fn take_integration(&mut self, integration: Integration, now: Timestamp) {
         let id = integration.id.clone();
         match self.edit_integration(&id) {
-            Some(record) if record.integration.revision >= integration.revision && !record.retired => return,
             Some(record) => {
                 record.reconfigure(integration);
                 (record.retired, record.cleared, record.forbidden) = (false, false, None);

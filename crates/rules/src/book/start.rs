@@ -92,7 +92,9 @@ impl Book {
             self.consider(id, now);
         }
         self.staged.pass(now);
-        self.hold_to_guardrails(now);
+        if self.hold_to_guardrails(now) {
+            self.reconsider_all(now);
+        }
         self.try_standing(now);
         self.try_end_reconciling(now);
         self.purge_tombstones(now);

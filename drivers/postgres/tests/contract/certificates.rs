@@ -10,14 +10,14 @@ use services::postgres::{Options, Postgres};
 
 use crate::people::context;
 
-/// An authority for clients.
-struct Authority {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
+/// An authority of the tests' own.
+pub(crate) struct Authority {
+    pub(crate) pem: String,
+    pub(crate) issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
