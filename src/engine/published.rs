@@ -87,7 +87,9 @@ pub(crate) enum Message {
         source: Source,
         said: Timestamp,
     },
-    JournalIsCurrent,
+    JournalIsCurrent {
+        by: Incarnation,
+    },
     /// Answers once the journal has a new life.
     JournalIsOld(oneshot::Sender<()>),
     /// What was discovered there may not have arrived.

@@ -116,8 +116,13 @@ impl Engine {
             ];
             for (what, every) in schedule {
                 let key = (integration.id.clone(), what);
-                let due = *self.due.entry(key.clone()).or_insert(now);
-                if due > now || self.reading.contains(&key) {
+                let awaited = what == Reading::Survey && self.book.waits_for_survey(&integration.id);
+                let due = self.due.entry(key.clone()).or_insert(now);
+                // Put off when nothing waited for it, and now something does.
+                if awaited && *due > now.plus(SURVEY_AGAIN) {
+                    *due = now;
+                }
+                if *due > now || self.reading.contains(&key) {
                     continue;
                 }
                 // A guardrail forbids its use: only what leads to closing is read.
@@ -127,7 +132,6 @@ impl Engine {
                     self.due.insert(key, now.plus(every));
                     continue;
                 }
-                let awaited = what == Reading::Survey && self.book.waits_for_survey(&integration.id);
                 self.due.insert(key, now.plus(if awaited { SURVEY_AGAIN } else { every }));
                 self.begin_reading(&integration, what);
             }

@@ -26,7 +26,7 @@ impl Engine {
                 self.book.handle(Input::ReportsCommitted { through }, reading);
             }
             Message::Heard { source, said } => self.book.handle(Input::Heard { source, said }, reading),
-            Message::JournalIsCurrent => self.book.handle(Input::JournalIsCurrent, reading),
+            Message::JournalIsCurrent { by } => self.book.handle(Input::JournalIsCurrent { by }, reading),
             Message::JournalIsOld(done) => {
                 match self.begin_anew().await {
                     Ok(true) => {}

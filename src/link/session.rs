@@ -160,7 +160,7 @@ impl Session<'_> {
             renewed.await.map_err(|_| LinkFault::Anew(refused))?;
             return Err(LinkFault::Anew("the journal has a new life"));
         }
-        self.tell(Message::JournalIsCurrent).await
+        self.tell(Message::JournalIsCurrent { by: welcome.incarnation }).await
     }
 
     async fn read(

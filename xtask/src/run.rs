@@ -26,6 +26,9 @@ pub(crate) struct Sim {
     /// How many lines of a failing story to print, its last ones.
     #[arg(long)]
     pub(crate) lines: Option<usize>,
+    /// Go on after a broken promise, and list every seed that broke one at the end.
+    #[arg(long, conflicts_with = "fault")]
+    pub(crate) keep_going: bool,
 }
 
 impl Sim {
@@ -41,6 +44,9 @@ impl Sim {
         }
         if let Some(lines) = self.lines {
             command.arg("--lines").arg(lines.to_string());
+        }
+        if self.keep_going {
+            command.arg("--keep-going");
         }
         command
     }

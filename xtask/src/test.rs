@@ -106,7 +106,13 @@ impl Runner {
                 call(self.here(&mut deny)).map(|()| true)
             }
             Step::FreshWorlds(seeds) => {
-                let sim = Sim { seeds: *seeds, from: crate::clock::fresh_seed(), fault: None, lines: None };
+                let sim = Sim {
+                    seeds: *seeds,
+                    from: crate::clock::fresh_seed(),
+                    fault: None,
+                    lines: None,
+                    keep_going: false,
+                };
                 println!("the same worlds again: cargo xtask sim --from {} --seeds {seeds}", sim.from);
                 call(self.here(&mut sim.cargo())).map(|()| true)
             }

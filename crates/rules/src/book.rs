@@ -200,7 +200,10 @@ pub enum Input {
         through: Position,
     },
     /// The control plane's cursors agree with this journal: it is not an old copy. Said at each dial.
-    JournalIsCurrent,
+    JournalIsCurrent {
+        /// The control plane's incarnation.
+        by: Incarnation,
+    },
     /// The journal turned out to be an old copy.
     JournalIsOld,
     /// The integrations that the identity remembers. Those that this journal has never heard of are taken on:
@@ -251,6 +254,8 @@ pub struct Book {
     /// What whole surveys came to and nobody was told yet; the last of each integration.
     drifted: BTreeMap<IntegrationId, drift::Survey>,
     stood: bool,
+    /// The control plane that agreed with this journal had never met it before.
+    strange: bool,
     /// The control plane has agreed with this journal since the book was restored. Before that nothing
     /// opens, and what was never begun by this memory may have been begun by a later one.
     current: bool,
@@ -284,12 +289,7 @@ impl Book {
             Input::ReportsCommitted { through } => {
                 self.staged.commit_reports(through.min(self.last_report), now);
             }
-            Input::JournalIsCurrent => {
-                if !self.current {
-                    self.current = true;
-                    self.reconsider_all(now);
-                }
-            }
+            Input::JournalIsCurrent { by } => self.agree(by, now),
             Input::JournalIsOld => self.reconcile(now),
             Input::Remembered(integrations) => self.take_remembered(integrations, now),
             Input::BreakGlass { which, note } => self.break_glass(&which, &note, now),

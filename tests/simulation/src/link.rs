@@ -44,15 +44,16 @@ impl World {
     /// A control plane that has committed more reports than the journal ever made knows a later journal.
     pub(crate) fn find_out_whether_old(&mut self) -> Told {
         let Some(agent) = self.agent.as_ref() else { return Ok(()) };
+        let by = self.plane.incarnation;
         if agent.renewed {
-            return self.input(Input::JournalIsCurrent);
+            return self.input(Input::JournalIsCurrent { by });
         }
         let (own, _) = self.journal.place_now().map_err(|fault| fault.to_string())?;
         let committed = self.plane.committed.get(&own).copied().unwrap_or_default();
         let unknown_here = !self.plane.committed.is_empty() && !self.plane.committed.contains_key(&own);
         let old =
             committed > agent.book.last_report() || (unknown_here && agent.book.accounts().next().is_none());
-        if old { self.renew_journal() } else { self.input(Input::JournalIsCurrent) }
+        if old { self.renew_journal() } else { self.input(Input::JournalIsCurrent { by }) }
     }
 
     pub(crate) fn renew_journal(&mut self) -> Told {

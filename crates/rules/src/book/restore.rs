@@ -57,6 +57,7 @@ impl Book {
             drifting: BTreeMap::new(),
             drifted: BTreeMap::new(),
             stood: false,
+            strange: false,
             current: false,
             lost: Unsure::default(),
             tombs_purged: Timestamp::ZERO,

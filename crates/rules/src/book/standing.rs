@@ -1,7 +1,7 @@
 //! Standing: the accesses that should live, by the control plane's word. We walk what *we* hold against
 //! it: what is absent ends, unless the control plane may itself have lost something.
 
-use model::{AccessId, AccessState, Code, EndReason, Timestamp};
+use model::{AccessId, AccessState, Code, EndReason, Incarnation, Timestamp};
 
 use super::Book;
 use crate::effects::Effects;
@@ -80,6 +80,25 @@ impl Book {
         }
         self.stood = true;
         self.try_end_reconciling(now);
+    }
+
+    /// The control plane has nothing against this journal. One that this journal has never met may have been
+    /// restored from a backup and have lost count: every target is surveyed before anything opens there.
+    pub(super) fn agree(&mut self, by: Incarnation, now: Timestamp) {
+        if !self.meta.cursors.contains_key(&by) {
+            let ids: Vec<_> = self.integrations.keys().cloned().collect();
+            for id in ids {
+                if let Some(record) = self.edit_integration(&id) {
+                    record.surveyed = false;
+                }
+            }
+            self.surveyed.clear();
+            self.strange = true;
+        }
+        if !self.current {
+            self.current = true;
+            self.reconsider_all(now);
+        }
     }
 
     /// This journal is an old copy: nothing opens until a standing and a survey of every target agree.

@@ -68,11 +68,11 @@ impl Book {
         self.integrations.get(id)
     }
 
-    /// Returns whether a target was not surveyed yet since this journal began, or was found to be old: nothing
-    /// opens there before.
+    /// Returns whether a target was not surveyed yet since this journal began, was found to be old, or met a
+    /// control plane for the first time: nothing opens there before.
     pub fn waits_for_survey(&self, id: &IntegrationId) -> bool {
         let known = self.integrations.get(id).is_some_and(|found| found.surveyed);
-        !self.surveyed.contains(id) && (self.meta.reconciling || !known)
+        !self.surveyed.contains(id) && (self.meta.reconciling || self.strange || !known)
     }
 
     /// Returns the connector's single rows.

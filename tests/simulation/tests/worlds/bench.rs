@@ -215,7 +215,7 @@ impl Bench {
 
     /// The control plane has nothing against this journal.
     pub(crate) fn agrees(&mut self) -> Vec<Action> {
-        self.input(Input::JournalIsCurrent)
+        self.input(Input::JournalIsCurrent { by: control_plane() })
     }
 
     /// The agent starts on this journal, and nobody has said yet whether it is current.

@@ -2,9 +2,11 @@
 
 use journal::memory::Fate;
 use model::*;
-use rules::{AccessOrder, Act, Action, Answer, Input, Order, Report, Source, Standing};
+use rules::{AccessOrder, Act, Action, Answer, Input, NumberedOrder, Order, Report, Source, Standing};
 
-use crate::bench::{Bench, NEVER_GIVEN, START, account, done, id, marked, present, rights, seen, target};
+use crate::bench::{
+    Bench, NEVER_GIVEN, START, account, control_plane, done, id, marked, present, rights, seen, target,
+};
 
 fn bench() -> Bench {
     Bench::new(Ownership::Owned, Policy::default())
@@ -228,6 +230,51 @@ fn nothing_opens_on_a_target_that_was_never_surveyed() {
     assert!(bench.input(survey(false)).is_empty(), "a part of a survey says nothing");
     assert_eq!(bench.input(survey(true))[0].act.word(), "mint");
     assert_eq!(bench.put("b", "bob", &["orders"], 30)[0].act.word(), "mint", "one target is not another");
+}
+
+#[test]
+fn a_control_plane_never_met_before_agrees_with_a_journal_and_each_target_is_surveyed_all_the_same() {
+    let another = Incarnation::from_uuid(uuid::Uuid::from_u128(10));
+    for (name, by, position, refused, opens) in [
+        ("the one of before, which counts reports", control_plane(), Position(2), false, true),
+        ("one restored from a backup, which may have lost count", another, Position(1), false, false),
+        ("and that could not be written down", another, Position(1), true, false),
+    ] {
+        let mut bench = bench();
+        let copy = bench.journal.snapshot();
+        let actions = bench.put("a", "ann", &["orders"], 30);
+        bench.well(actions);
+        // The journal is put back, the access is known on the target alone, and its grantee renamed the account.
+        let known = bench.book.account(account("ann")).unwrap().clone();
+        let draft = known.mark_draft(&ConnectorId::parse("bench").unwrap(), bench.book.now());
+        let renamed = Account { name: AccountName("renamed".into()), ..known.account };
+        let found = marked(present(&renamed, Login::Open, &known.held), draft);
+        let order = Order::PutAccess(bench.access_order("a", "ann", &["orders"], 30));
+        bench.come_back_with(copy);
+        if refused {
+            bench.journal.break_writes(Fate::Full);
+        }
+        assert!(bench.input(Input::JournalIsCurrent { by }).is_empty(), "{name}");
+        if refused {
+            bench.journal.mend();
+            bench.input(Input::CloseOnly(None));
+        }
+        let ordered = NumberedOrder { incarnation: by, position, order };
+        let words = |actions: &[Action]| actions.iter().map(|action| action.act.word()).collect::<Vec<_>>();
+        let opening = bench.input(Input::Order(ordered));
+        assert_eq!(words(&opening), if opens { vec!["mint"] } else { vec![] }, "{name}");
+        if opens {
+            continue;
+        }
+        if !refused {
+            let again = bench.restart();
+            assert!(again.is_empty(), "{name}: a restart forgets nothing: {again:?}");
+        }
+        let sightings = vec![Sighting { found }];
+        bench.input(Input::Surveyed { integration: target(), sightings, complete: true });
+        let record = bench.book.account(account("ann")).unwrap();
+        assert_eq!((&record.account.name, record.phase), (&renamed.name, Phase::Open), "{name}: one account");
+    }
 }
 
 #[test]
@@ -553,7 +600,7 @@ fn absent() -> Answer {
 fn what_is_absent_has_ended_only_if_memory_is_current_or_the_target_was_surveyed() {
     let survey = || Input::Surveyed { integration: target(), sightings: vec![], complete: true };
     let table = [
-        ("agreed with", vec![Input::JournalIsCurrent], 0, "ended"),
+        ("agreed with", vec![Input::JournalIsCurrent { by: control_plane() }], 0, "ended"),
         ("nobody has agreed yet", vec![], 11, "ending"),
         ("nobody has agreed, a survey did not come across it", vec![survey()], 11, "ended"),
         ("an old copy", vec![Input::JournalIsOld], 11, "ending"),

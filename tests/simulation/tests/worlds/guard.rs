@@ -7,7 +7,7 @@ use journal::memory::Fate;
 use model::*;
 use rules::{Forbidden, Guard, Guardrails, Input, Living, Order, Report, Stretch, Wish};
 
-use crate::bench::{Bench, START, account, id, rights, target};
+use crate::bench::{Bench, START, account, control_plane, id, rights, target};
 
 type Says = dyn Fn(&Wish<'_>) -> Result<Timestamp, Forbidden> + Send + Sync;
 
@@ -213,7 +213,7 @@ fn they_are_asked_about_the_union_the_beginning_and_what_was_used() {
     let noted = Arc::clone(&seen);
     let actions = bench.restart();
     bench.well(actions);
-    bench.input(Input::JournalIsCurrent);
+    bench.input(Input::JournalIsCurrent { by: control_plane() });
     guard(
         &mut bench,
         on("one", move |wish| {
@@ -315,7 +315,7 @@ fn broken_guardrails_let_nothing_open_and_everything_close() {
     // Broken at the start.
     let actions = bench.restart();
     bench.well(actions);
-    bench.input(Input::JournalIsCurrent);
+    bench.input(Input::JournalIsCurrent { by: control_plane() });
     guard(&mut bench, broken());
     assert!(bench.put("d", "dan", &["orders"], 60).is_empty());
     guard(&mut bench, Guard::Off);
