@@ -117,6 +117,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Ended {
                 authorities: approval.authorities.clone(),
                 origin: Origin::Approved,
                 since: SystemClock.wall(),
+                trial: None,
             };
             let document = approval.reference.document();
             store.update_pins(|pins| {

@@ -206,8 +206,8 @@ impl Targets {
             self.shop.secrets.unfit(&reference, &fetched.version).await;
             return Err(unfit);
         }
-        // Only now: what could not be read, or never sent, is bound to nothing.
-        self.gate.admit(&reference, &endpoint, self.shop.clock.wall()).await?;
+        // Only now: what could not be read, or does not fit, is bound to nothing.
+        let trial = self.gate.try_out(&reference, &endpoint, self.shop.clock.wall()).await?;
         let context = TargetContext {
             connector: self.shop.connector.clone(),
             integration: integration.id.clone(),
@@ -215,6 +215,11 @@ impl Targets {
             caller: self.shop.caller.clone(),
         };
         let outcome = connect.connect(&secret, context).await;
+        // Nor is what was never sent. In doubt the pin stands.
+        if let Some(trial) = trial {
+            let sent = outcome.is_ok() || !secret.was_kept_back();
+            self.gate.tried(&reference, &endpoint, trial, sent).await;
+        }
         match &outcome {
             Ok(_) => self.shop.secrets.try_again(&integration.id).await,
             Err(failure) if failure.code == Code::LOGIN_REFUSED => {

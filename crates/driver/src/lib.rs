@@ -65,12 +65,23 @@ pub struct TargetSecret {
     values: std::collections::BTreeMap<String, Secret>,
     /// Which version of the secret this is; a refused login is tried once per version.
     pub version: String,
+    kept_back: std::sync::atomic::AtomicBool,
 }
 
 impl TargetSecret {
     /// Takes the keys of a secret.
     pub fn new(values: std::collections::BTreeMap<String, Secret>, version: impl Into<String>) -> Self {
-        Self { values, version: version.into() }
+        Self { values, version: version.into(), kept_back: false.into() }
+    }
+
+    /// Notes that connecting failed before anything of it was sent. A driver that is not sure does not say so.
+    pub fn keep_back(&self) {
+        self.kept_back.store(true, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    /// Returns true when the driver was sure that nothing of it was sent.
+    pub fn was_kept_back(&self) -> bool {
+        self.kept_back.load(std::sync::atomic::Ordering::SeqCst)
     }
 
     /// Returns one key of the secret.
@@ -265,7 +276,7 @@ pub trait Connect: Send + Sync {
     /// Returns host, port, TLS floor and authorities, to which the secret's reference is bound.
     fn endpoint(&self) -> secrets::binding::Endpoint;
 
-    /// Opens the target.
+    /// Opens the target. When it fails before anything of the secret was sent, [`TargetSecret::keep_back`] is told.
     ///
     /// # Errors
     /// Sorted by the driver's one table of faults.

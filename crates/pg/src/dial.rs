@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::io::ErrorKind;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -96,6 +97,7 @@ pub struct Dialer {
     place: Place,
     tls: Option<MakeRustlsConnect>,
     login: Login,
+    begun: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for Dialer {
@@ -119,7 +121,12 @@ impl Dialer {
                 login.certificate.as_ref(),
             )?))
         };
-        Ok(Self { place, tls, login })
+        Ok(Self { place, tls, login, begun: Arc::default() })
+    }
+
+    /// Tells, now and later, whether any login has begun: until then nothing of it was shown to anybody.
+    pub fn begun(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.begun)
     }
 
     /// Logs in to a database.
@@ -173,6 +180,7 @@ impl Dialer {
     }
 
     async fn plain(&self, stream: TcpStream, database: &str) -> Result<Connected, DialFault> {
+        self.begun.store(true, Ordering::SeqCst);
         let (guarded, cut) = Guarded::new(stream, self.gives(false));
         let fuse = guarded.fuse();
         let mut login = self.login(database);
@@ -186,6 +194,10 @@ impl Dialer {
         stream: TcpStream,
         database: &str,
     ) -> Result<Connected, DialFault> {
+        if self.login.certificate.is_some() {
+            // It is shown, and its key used, in the handshake.
+            self.begun.store(true, Ordering::SeqCst);
+        }
         let host = &self.place.host;
         let handshake =
             match <MakeRustlsConnect as MakeTlsConnect<TcpStream>>::make_tls_connect(&mut tls, host) {
@@ -199,6 +211,7 @@ impl Dialer {
             tracing::debug!(%error, "TLS handshake failed");
             DialFault::Handshake(HandshakeFault::of(&error))
         })?;
+        self.begun.store(true, Ordering::SeqCst);
         let (guarded, cut) = Guarded::new(stream, self.gives(self.place.mode.verifies()));
         let fuse = guarded.fuse();
         let mut login = self.login(database);

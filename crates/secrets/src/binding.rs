@@ -5,6 +5,10 @@
 //! so: the change is approved on the spot, by a person. [`Bindings::rule`] decides; the agent writes a new
 //! pin down *before* it sends the secret. In strict mode nothing is pinned by itself. A binding is about
 //! the document, whatever field of it is used, and a stronger TLS floor needs no approval.
+//!
+//! A first use may pin on trial: then it takes the pin back when the secret was surely not sent, and lets it
+//! stand when it may have been. Anybody else who sends the secret there ends the trial before, so that no
+//! secret that was sent is bound to nothing.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -110,6 +114,21 @@ pub struct Binding {
     pub authorities: Option<Authorities>,
     pub origin: Origin,
     pub since: Timestamp,
+    /// Whoever pinned it has not sent the secret yet, and nobody else has relied on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<Trial>,
+}
+
+/// Names one first use among all, of whichever process: who knows it may take back what it pinned.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Trial(String);
+
+impl Trial {
+    /// Takes a name that nobody else gives.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
 }
 
 impl Binding {
@@ -163,6 +182,8 @@ pub enum Mode {
 pub enum Ruling {
     /// Send it.
     Bound,
+    /// It is bound by a pin that its maker may still take back: call [`Bindings::rely`], durably; then send it.
+    Tried,
     /// Write this binding down with [`Bindings::add`], durably; then send it.
     Pin(Binding),
 }
@@ -194,8 +215,10 @@ impl Bindings {
             let pinned_before = admitting.clone().find(|binding| binding.lacks_authorities(endpoint));
             return Ok(match pinned_before {
                 Some(pin) if admitting.all(|binding| binding.lacks_authorities(endpoint)) => {
-                    Ruling::Pin(Binding { authorities: endpoint.authorities.clone(), ..pin.clone() })
+                    let authorities = endpoint.authorities.clone();
+                    Ruling::Pin(Binding { authorities, trial: None, ..pin.clone() })
                 }
+                _ if bound.iter().any(|one| one.trial.is_some() && one.admits(endpoint)) => Ruling::Tried,
                 _ => Ruling::Bound,
             });
         }
@@ -209,6 +232,7 @@ impl Bindings {
                 authorities: endpoint.authorities.clone(),
                 origin: Origin::Pinned,
                 since: now,
+                trial: None,
             })),
             (None, Mode::Strict) => {
                 Err(refused(reference, endpoint, "is bound to nothing, and strict mode pins nothing"))
@@ -237,6 +261,34 @@ impl Bindings {
     /// Removes all bindings of a document and returns them.
     pub fn remove(&mut self, document: &Document) -> Vec<Binding> {
         self.0.remove(document).unwrap_or_default()
+    }
+
+    /// Ends every trial of a pin that lets the document go to the endpoint: nobody takes it back any more.
+    pub fn rely(&mut self, document: &Document, endpoint: &Endpoint) {
+        let bound = self.0.get_mut(document).into_iter().flatten();
+        for binding in bound.filter(|binding| binding.admits(endpoint)) {
+            binding.trial = None;
+        }
+    }
+
+    /// Ends a trial, if it goes on: what it pinned stands.
+    pub fn settle(&mut self, document: &Document, trial: &Trial) {
+        let bound = self.0.get_mut(document).into_iter().flatten();
+        for binding in bound.filter(|binding| binding.trial.as_ref() == Some(trial)) {
+            binding.trial = None;
+        }
+    }
+
+    /// Takes back what a trial pinned, if it goes on; tells whether it did.
+    pub fn retract(&mut self, document: &Document, trial: &Trial) -> bool {
+        let Some(bound) = self.0.get_mut(document) else { return false };
+        let before = bound.len();
+        bound.retain(|binding| binding.trial.as_ref() != Some(trial));
+        let taken = bound.len() < before;
+        if bound.is_empty() {
+            self.0.remove(document);
+        }
+        taken
     }
 
     /// Returns the bindings of a document.
@@ -308,6 +360,7 @@ mod tests {
             authorities: None,
             origin: Origin::Listed,
             since: NOW,
+            trial: None,
         }
     }
 
@@ -390,6 +443,59 @@ mod tests {
     }
 
     #[test]
+    fn a_pin_on_trial_is_taken_back_only_while_nobody_relied_on_it() {
+        type Step = fn(&mut Bindings, &Document, &Endpoint, &Binding);
+        let table: [(&str, Step, bool); 7] = [
+            ("nobody came", |_, _, _, _| {}, true),
+            ("another one relied", |all, document, to, _| all.rely(document, to), false),
+            (
+                "somebody sent it elsewhere",
+                |all, document, to, _| {
+                    all.rely(document, &Endpoint { port: 1, ..to.clone() });
+                },
+                true,
+            ),
+            ("it was sent", |all, document, _, pin| all.settle(document, pin.trial.as_ref().unwrap()), false),
+            ("another trial was settled", |all, document, _, _| all.settle(document, &Trial::new("2")), true),
+            (
+                "a person approved it",
+                |all, document, _, pin| {
+                    all.add(
+                        document.clone(),
+                        Binding { origin: Origin::Approved, trial: None, ..pin.clone() },
+                    );
+                },
+                false,
+            ),
+            (
+                "it was removed, and another one tries",
+                |all, document, _, pin| {
+                    all.remove(document);
+                    all.add(document.clone(), Binding { trial: Some(Trial::new("2")), ..pin.clone() });
+                },
+                false,
+            ),
+        ];
+        for (name, step, taken) in table {
+            let (mut bindings, reference) = bound(&[]);
+            let (document, to) = (reference.document(), endpoint("postgresql", "db", 5432, TlsFloor::None));
+            let trial = Trial::new("1");
+            let pin = Binding {
+                origin: Origin::Pinned,
+                trial: Some(trial.clone()),
+                ..binding("db", 5432, TlsFloor::None)
+            };
+            bindings.add(document.clone(), pin.clone());
+            let rule = |bindings: &Bindings| bindings.rule(Mode::FirstUse, &reference, &to, NOW);
+            assert_eq!(rule(&bindings), Ok(Ruling::Tried), "{name}");
+            step(&mut bindings, &document, &to, &pin);
+            assert_eq!(bindings.retract(&document, &trial), taken, "{name}");
+            assert_eq!(bindings.of(&document).is_empty(), taken, "{name}: {bindings:?}");
+            assert_eq!(matches!(rule(&bindings), Ok(Ruling::Pin(_))), taken, "{name}");
+        }
+    }
+
+    #[test]
     fn a_refusal_tells_what_differs_and_the_command_that_approves_it() {
         let (mut bindings, reference) = bound(&[binding("db.example.com", 5432, TlsFloor::VerifiedName)]);
         let moved = endpoint("postgresql", "db2.example.com", 5432, TlsFloor::Encrypted);
@@ -443,6 +549,9 @@ mod tests {
             panic!("it stays without")
         };
         assert_eq!(pin, Binding { authorities: Some(own), ..before.clone() });
+        let tried = Binding { trial: Some(Trial::new("1")), ..before.clone() };
+        let (on_trial, _) = bound(&[tried]);
+        assert_eq!(on_trial.rule(Mode::Strict, &reference, &wanted, NOW), Ok(Ruling::Pin(pin.clone())));
         bindings.add(reference.document(), pin.clone());
         assert_eq!(bindings.of(&reference.document()), [pin]);
         let other = led_to(Some(Authorities::System));

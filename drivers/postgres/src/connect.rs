@@ -4,6 +4,8 @@
 //! address is noticed before anything is done to it.
 
 use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use driver::TargetSecret;
 use model::{Code, Failure, Retry, Secret, TargetIdentity};
@@ -98,6 +100,11 @@ impl Connector {
 
     pub(crate) const fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Tells, now and later, whether any login has begun.
+    pub(crate) fn begun(&self) -> Arc<AtomicBool> {
+        self.dialer.begun()
     }
 
     /// Logs in to a database.

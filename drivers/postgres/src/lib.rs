@@ -37,6 +37,7 @@ mod target;
 mod version;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use driver::credential::{ITERATIONS, ScramSha256};
@@ -102,6 +103,7 @@ impl Connect for Checked {
         let Caller { instance, epoch, licence } = &context.caller;
         let application_name = naming::session_name(&context.connector, *instance, *epoch);
         let connector = Connector::new(self.0.clone(), username, password, certificate, application_name)?;
+        let begun = connector.begun();
         let pool = Pool::new(connector, Arc::clone(licence));
         let mut home = self.0.database.clone();
         let mut guessed = false;
@@ -112,6 +114,9 @@ impl Connect for Checked {
             tracing::warn!(setting = "dbname", "The database `postgre` does not exist; `postgres` is taken");
             (home, guessed) = (other.to_owned(), true);
             first = pool.session(&home, Purpose::Read).await;
+        }
+        if first.is_err() && !begun.load(Ordering::SeqCst) {
+            secret.keep_back();
         }
         first?.settle(Ok(())).await?;
         Ok(Box::new(PostgresTarget { pool, context, home, guessed, book: RoleBook::default() }))

@@ -130,6 +130,49 @@ fn a_secret_that_was_not_read_is_bound_to_nothing() {
 }
 
 #[test]
+fn a_secret_that_was_not_sent_is_bound_to_nothing() {
+    let mut world = World::without_integration(&[]);
+    // A wrong password is sent before it is refused.
+    let mut wrong: Value =
+        serde_json::from_str(&std::fs::read_to_string(world.bench.path("secrets/admin.json")).unwrap())
+            .unwrap();
+    wrong["password"] = "not the password".into();
+    world.bench.write("secrets/admin.json", &wrong.to_string());
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = nobody.local_addr().unwrap().port().to_string();
+    drop(nobody);
+    let shut = Door::to_nobody("127.0.0.1:0");
+    let silent = shut.port();
+    type Row<'t> = (&'t str, Vec<(&'t str, &'t str)>, &'t str);
+    let table: [Row<'_>; 4] = [
+        ("nobody listens", vec![("port", &closed)], "unreachable"),
+        ("whoever listens goes away", vec![("port", &silent)], "unreachable"),
+        ("another authority", vec![("ca_certificates", OTHER_AUTHORITY)], "tls_refused"),
+        ("it is sent", vec![], "login_refused"),
+    ];
+    let mut revision = 7;
+    for (name, changed, code) in table {
+        revision += 1;
+        world.plane.order([world.led(revision, &changed)]);
+        let failure = world.plane.until(name, || {
+            world.plane.told().into_iter().find_map(|report| match report {
+                Told::IntegrationHealth(told) if told.revision == revision => told.failure,
+                _ => None,
+            })
+        });
+        assert_eq!(failure.code, code, "{name}: {failure:?}");
+        let pins = usize::from(code == "login_refused");
+        let unbound = until(|| (bound(&world).len() == pins).then_some(()));
+        assert!(unbound.is_some(), "{name}: {:?}", bound(&world));
+    }
+    assert_eq!(bound(&world).len(), 1, "{:?}", bound(&world));
+    world.plane.order([world.led(revision + 1, &[("port", &closed)])]);
+    refusal(&world, revision + 1);
+    world.agent().signal(rustix::process::Signal::TERM);
+    assert_eq!(world.agent().code(), 0);
+}
+
+#[test]
 fn a_secret_goes_nowhere_else_because_the_control_plane_says_so() {
     let (mut world, door) = behind_a_door(&[]);
     world.open("a-1", "ann", "orders");
