@@ -32,6 +32,22 @@ pub trait Party: Send + Sync + 'static {
     fn revoke(&self, held: Self::Held) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
+/// Gives `count` logins, `at_a_time` of them, and returns them.
+pub async fn give<P: Party>(
+    party: &Arc<P>,
+    first: usize,
+    count: usize,
+    at_a_time: usize,
+) -> anyhow::Result<(Round, Vec<P::Held>)> {
+    let numbers: Vec<usize> = (first..first + count).collect();
+    let granting = party.clone();
+    crowd(numbers, at_a_time, move |number| {
+        let party = granting.clone();
+        async move { party.grant(number).await.context("grant") }
+    })
+    .await
+}
+
 /// Gives `count` logins, `at_a_time` of them, then takes all away.
 pub async fn play<P: Party>(
     party: &Arc<P>,
@@ -39,13 +55,7 @@ pub async fn play<P: Party>(
     count: usize,
     at_a_time: usize,
 ) -> anyhow::Result<(Round, Round)> {
-    let numbers: Vec<usize> = (first..first + count).collect();
-    let granting = party.clone();
-    let (grants, held) = crowd(numbers, at_a_time, move |number| {
-        let party = granting.clone();
-        async move { party.grant(number).await.context("grant") }
-    })
-    .await?;
+    let (grants, held) = give(party, first, count, at_a_time).await?;
     let revoking = party.clone();
     let (revokes, _) = crowd(held, at_a_time, move |held| {
         let party = revoking.clone();

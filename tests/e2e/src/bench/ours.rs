@@ -2,6 +2,7 @@
 //! the asker's hands; and from the giving back to the end that was seen. Every login is another person's, so that each is
 //! a new one on the target.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -53,9 +54,33 @@ impl Ours {
         Ok(Self { api, people: people.into_iter().map(|(_, token)| token).collect() })
     }
 
+    /// Waits until each of them is revoked, as their holders are shown it.
+    pub async fn revoked(
+        self: &Arc<Self>,
+        held: Vec<(usize, String)>,
+        at_a_time: usize,
+    ) -> anyhow::Result<()> {
+        let asking = self.clone();
+        crowd(held, at_a_time, move |(number, id)| {
+            let party = asking.clone();
+            async move {
+                let token = party.token(number)?;
+                let asked =
+                    party.api.call(token, Method::GET, &format!("requests/{id}"), Value::Null).await?;
+                party.api.wait(token, asked, is_revoked).await
+            }
+        })
+        .await
+        .map(drop)
+    }
+
     fn token(&self, number: usize) -> anyhow::Result<&str> {
         self.people.get(number).map(String::as_str).with_context(|| format!("nobody is number {number}"))
     }
+}
+
+fn is_revoked(seen: &Value) -> bool {
+    seen.get("label").and_then(Value::as_str) == Some("Revoked")
 }
 
 impl Party for Ours {
@@ -88,8 +113,7 @@ impl Party for Ours {
         let token = self.token(number)?;
         let path = format!("requests/{id}/revoke");
         let asked = self.api.call(token, Method::POST, &path, json!({ "reason": "bench" })).await?;
-        let is_over = |seen: &Value| seen.get("label").and_then(Value::as_str) == Some("Revoked");
-        self.api.wait(token, asked, is_over).await
+        self.api.wait(token, asked, is_revoked).await
     }
 }
 
