@@ -42,6 +42,8 @@ enum Command {
     Demo(run::Demo),
     /// Measures the path of a grant beside a bare client and OpenBao.
     Bench(run::Bench),
+    /// Lets very many accesses on very many made-up targets end in the same second.
+    Storm(run::Storm),
     /// Starts a private server in the foreground, or installs what the tests need.
     Services(serve::Services),
     /// Makes the files that are generated from the code.
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Fuzz(fuzz) => fuzz.command(),
         Command::Demo(demo) => demo.command(),
         Command::Bench(bench) => bench.command(),
+        Command::Storm(storm) => storm.command(),
         Command::Services(services) => services.command(),
         Command::Gen(wanted) => generate::command(&wanted),
     };

@@ -1,4 +1,4 @@
-//! Commands that hand over to a program of the workspace: `sim`, `demo`, `bench`.
+//! Commands that hand over to a program of the workspace: `sim`, `demo`, `bench`, `storm`.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
@@ -152,6 +152,56 @@ impl Bench {
         command.args(self.json.then_some("--json")).args(self.smoke.then_some("--smoke"));
         if let Some(who) = &self.only {
             command.arg("--only").arg(who);
+        }
+        Ok(command)
+    }
+
+    pub(crate) fn command(&self) -> anyhow::Result<bool> {
+        become_it(&mut self.prepare()?)
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct Storm {
+    /// One object a line, for machines.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Only shows that every measurement runs; the figures mean nothing.
+    #[arg(long)]
+    pub(crate) smoke: bool,
+    /// How many accesses, in place of one storm each of 1,000, 10,000 and 100,000.
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) accesses: Option<u32>,
+    /// On how many targets, in place of 200.
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) targets: Option<u32>,
+    /// How many more on one real PostgreSQL, in place of one for each hundred.
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) real: Option<u32>,
+    /// Installs what is missing without asking.
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+impl Storm {
+    pub(crate) fn prepare(&self) -> anyhow::Result<Command> {
+        for need in POSTGRES {
+            install::ensure(need, self.yes)?;
+        }
+        let profile = if self.smoke {
+            build_programs()?;
+            "debug"
+        } else {
+            call(cargo().args(["build", "--quiet", "--release", "--package", "storm", "--bins"]))?;
+            "release"
+        };
+        let mut command = Command::new(Workspace::read()?.program(profile, "storm"));
+        command.args(self.json.then_some("--json")).args(self.smoke.then_some("--smoke"));
+        let counts = [("--accesses", self.accesses), ("--targets", self.targets), ("--real", self.real)];
+        for (name, count) in counts {
+            if let Some(count) = count {
+                command.arg(name).arg(count.to_string());
+            }
         }
         Ok(command)
     }

@@ -12,7 +12,7 @@ use services::install::{self, Need};
 
 use crate::clock::Watch;
 use crate::generate::Gen;
-use crate::run::{Bench, Demo, Sim};
+use crate::run::{Bench, Demo, Sim, Storm};
 use crate::workspace::{Workspace, build_programs, call, cargo, words};
 use crate::{floors, generate};
 use choose::choose;
@@ -122,7 +122,16 @@ impl Runner {
             }
             Step::Measurements => {
                 let bench = Bench { json: true, smoke: true, only: None, yes: self.yes };
-                call(bench.prepare()?.stdin(Stdio::null())).map(|()| true)
+                call(bench.prepare()?.stdin(Stdio::null()))?;
+                let storm = Storm {
+                    json: true,
+                    smoke: true,
+                    accesses: None,
+                    targets: None,
+                    real: None,
+                    yes: self.yes,
+                };
+                call(storm.prepare()?.stdin(Stdio::null())).map(|()| true)
             }
         }
     }

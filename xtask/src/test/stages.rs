@@ -394,6 +394,12 @@ pub(super) const STAGES: &[Stage] = &[
             ]),
         ],
     ),
+    suite(
+        "storm",
+        "very many accesses end in the same second, some targets slow, some down: nobody is starved",
+        POSTGRES,
+        &[Step::Tests(&["-p", "storm", "--", "--nocapture"])],
+    ),
     long("deny", "licences, bans and sources of all dependencies", &[Need::CargoDeny], &[Step::Licences]),
     long(
         "long",
