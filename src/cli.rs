@@ -10,6 +10,7 @@ mod close;
 mod completions;
 mod config;
 mod drivers;
+mod export;
 mod fault;
 mod guardrails;
 mod health;

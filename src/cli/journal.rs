@@ -4,7 +4,7 @@
 
 mod rebuild;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args as Arguments, Subcommand, ValueEnum};
 use journal::lease::{LeaseStore as _, Taking};
@@ -17,8 +17,9 @@ use rules::book::Meta;
 use rules::clock::Persisted;
 use serde_json::{Value, json};
 
+use super::export::Export;
 use super::fault::Fault;
-use super::print::Lines;
+use super::print::{Lines, many};
 use super::shared::{absolute, block_on, database, holds_journal, with_journal};
 use super::{Context, Ended};
 use crate::clock::{Clock as _, SystemClock};
@@ -35,6 +36,7 @@ Examples:
   tidegate journal list
   tidegate journal show account
   tidegate journal show integration orders-db --json
+  tidegate journal export --out journal.jsonl
   tidegate journal backup /backup/journal-2026-01-31.db
   tidegate journal rebuild --dry-run
   tidegate journal reset-clock --yes          # the agent is stopped, and the machine's clock is right
@@ -57,6 +59,16 @@ enum What {
     /// Show rows; verifiers and ciphertexts are left out
     #[command(after_help = EXAMPLES)]
     Show { table: Rows, key: Option<String> },
+    /// Write all rows as JSON lines, to read elsewhere; verifiers and ciphertexts are left out
+    ///
+    /// The first line says whose journal it is, in which life, and when it was read. Each other line is a row, as `show`
+    /// prints it. It cannot be put back: `backup` makes what can. Receipts have an export of their own.
+    #[command(after_help = EXAMPLES)]
+    Export {
+        /// Where to [default: the standard output]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
     /// Write a copy of it to a new file
     #[command(after_help = EXAMPLES)]
     Backup { file: PathBuf },
@@ -106,6 +118,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Ended {
         match &args.what {
             What::List => list(context, &config).await,
             What::Show { table, key } => show(context, &config, table.table(), key.as_deref()).await,
+            What::Export { out } => export(context, &config, out.as_deref()).await,
             What::Backup { file } => backup(context, &config, file.clone()).await,
             What::Rebuild { dry_run: _ } => rebuild::run(context, &config).await,
             What::ResetClock { yes } => reset_clock(context, &config, *yes).await,
@@ -160,15 +173,8 @@ async fn show(context: &Context, config: &Config, table: Table, key: Option<&str
     let looked = with_journal(context, config, async |journal| Ok(journal.load().await?.rows));
     let rows = looked.await?.ok_or_else(|| none_yet(config))?;
     let wanted = |row: &Row| row.table == table && key.is_none_or(|key| row.key == key);
-    let mut shown = vec![];
-    for row in rows.into_iter().filter(wanted) {
-        let mut body: Value = serde_json::from_str(&row.body).map_err(|fault| Fault::Row {
-            key: format!("`{}` of `{}`", row.key, table.word()),
-            detail: fault.to_string(),
-        })?;
-        hide(&mut body);
-        shown.push(json!({ "key": row.key, "body": body }));
-    }
+    let shown = rows.iter().filter(|row| wanted(row)).map(body).collect::<Result<Vec<_>, _>>()?;
+    let shown: Vec<_> = shown.into_iter().map(|(key, body)| json!({ "key": key, "body": body })).collect();
     if let Some(key) = key.filter(|_| shown.is_empty()) {
         return Err(Fault::NoSuchRow { what: format!("row `{key}` of `{}`", table.word()) });
     }
@@ -178,6 +184,37 @@ async fn show(context: &Context, config: &Config, table: Table, key: Option<&str
             lines.push(format!("There are no rows of {}.", table.word()));
         }
     })?;
+    Ok(Exit::Done)
+}
+
+/// Returns a row's key and what may be shown of it.
+fn body(row: &Row) -> Result<(&str, Value), Fault> {
+    let mut body: Value = serde_json::from_str(&row.body).map_err(|fault| Fault::Row {
+        key: format!("`{}` of `{}`", row.key, row.table.word()),
+        detail: fault.to_string(),
+    })?;
+    hide(&mut body);
+    Ok((&row.key, body))
+}
+
+async fn export(context: &Context, config: &Config, out: Option<&Path>) -> Ended {
+    let looked = with_journal(context, config, async |journal| Ok(journal.load().await?));
+    let loaded = looked.await?.ok_or_else(|| none_yet(config))?;
+    let head = json!({
+        "connector": config.connector,
+        "incarnation": loaded.incarnation,
+        "at": SystemClock.wall(),
+        "last_report": loaded.last_report,
+        "receipts": loaded.receipts,
+    });
+    let mut to = Export::to(out)?;
+    to.line(&head.to_string())?;
+    for row in &loaded.rows {
+        let (key, body) = body(row)?;
+        to.line(&json!({ "table": row.table.word(), "key": key, "body": body }).to_string())?;
+    }
+    to.finish()?;
+    context.printer.note(&format!("{}.", many(loaded.rows.len(), "row", "rows")));
     Ok(Exit::Done)
 }
 

@@ -4,9 +4,8 @@
 
 mod checker;
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Read, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use clap::{Args as Arguments, Subcommand};
@@ -17,6 +16,7 @@ use seal::keys::ReceiptPublic;
 use seal::receipt::{ChainHead, Checkpoint, Life, Line, SignedReceipt, told};
 use serde_json::json;
 
+use super::export::Export;
 use super::fault::Fault;
 use super::print::many;
 use super::shared::{block_on, identity, with_journal};
@@ -109,7 +109,7 @@ fn export(context: &Context, out: Option<&Path>, only: &[IntegrationId]) -> Ende
             let mut heads = vec![];
             for chain in chains(journal).await? {
                 if only.is_empty() || only.contains(&chain.integration) {
-                    each(journal, &chain, |receipt| to.line(&Line::Receipt(receipt))).await?;
+                    each(journal, &chain, |receipt| to.line(&text(&Line::Receipt(receipt))?)).await?;
                     heads.push(chain);
                 }
             }
@@ -120,7 +120,7 @@ fn export(context: &Context, out: Option<&Path>, only: &[IntegrationId]) -> Ende
     let heads = heads.unwrap_or_default();
     let count: u64 = heads.iter().map(|head| head.number).sum();
     let checkpoint = Checkpoint { connector: identity.connector, at: SystemClock.wall(), heads };
-    to.line(&Line::Checkpoint(checkpoint.sign(&identity.receipt)?))?;
+    to.line(&text(&Line::Checkpoint(checkpoint.sign(&identity.receipt)?))?)?;
     to.finish()?;
     context.printer.note(&format!(
         "{} of {}.",
@@ -128,6 +128,10 @@ fn export(context: &Context, out: Option<&Path>, only: &[IntegrationId]) -> Ende
         many(checkpoint.heads.len(), "integration", "integrations")
     ));
     Ok(Exit::Done)
+}
+
+fn text(line: &Line) -> Result<String, Fault> {
+    line.to_text().map_err(|fault| Fault::Line { line: 0, fault })
 }
 
 /// Returns where each integration's chain ends.
@@ -166,48 +170,6 @@ async fn each(
                 detail: fault.to_string(),
             })?;
             take(receipt)?;
-        }
-    }
-}
-
-/// Where an export goes.
-struct Export {
-    path: PathBuf,
-    out: Box<dyn Write>,
-}
-
-impl Export {
-    fn to(path: Option<&Path>) -> Result<Self, Fault> {
-        let (path, out): (PathBuf, Box<dyn Write>) = match path {
-            None => ("the standard output".into(), Box::new(io::BufWriter::new(io::stdout()))),
-            Some(path) => {
-                let mut open = OpenOptions::new();
-                let opened = open.write(true).create_new(true).mode(0o600).open(path);
-                let file = opened.map_err(|cause| Fault::of_new_file(path, "write", cause))?;
-                (path.into(), Box::new(io::BufWriter::new(file)))
-            }
-        };
-        Ok(Self { path, out })
-    }
-
-    fn line(&mut self, line: &Line) -> Result<(), Fault> {
-        let text = line.to_text().map_err(|fault| Fault::Line { line: 0, fault })?;
-        let written = writeln!(self.out, "{text}");
-        self.sorted(written)
-    }
-
-    fn finish(mut self) -> Result<(), Fault> {
-        let flushed = self.out.flush();
-        self.sorted(flushed)
-    }
-
-    fn sorted(&self, written: io::Result<()>) -> Result<(), Fault> {
-        match written {
-            Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {
-                Err(Fault::File { doing: "write", path: self.path.clone(), cause })
-            }
-            // A reader who has gone away is no fault.
-            Ok(()) | Err(_) => Ok(()),
         }
     }
 }

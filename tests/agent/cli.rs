@@ -32,6 +32,8 @@ mod many;
 mod operating;
 #[path = "cli/plane.rs"]
 mod plane;
+#[path = "cli/rotating.rs"]
+mod rotating;
 #[path = "cli/running.rs"]
 mod running;
 #[path = "cli/starting.rs"]

@@ -337,6 +337,8 @@ pub(super) const STAGES: &[Stage] = &[
             "-p",
             "secrets",
             "-p",
+            "guardrails",
+            "-p",
             "simulation",
             "-p",
             "driver-postgres",

@@ -3,6 +3,7 @@
 mod bindings;
 mod drift;
 mod guardrails;
+mod keys;
 mod link;
 mod lost_journal;
 #[cfg(target_os = "linux")]
