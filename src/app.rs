@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::admin::{self, Admin, AdminFault, Mode, Part, Readiness};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{self, JournalKind};
+use crate::config::{self, JournalKind, SharedJournal};
 use crate::crew::{Crew, Notice, OnExit, Stage, Worker};
 use crate::engine::published::{Desk, Message, Published};
 use crate::engine::targets::{Shop, Targets};
@@ -122,6 +122,11 @@ pub async fn run(
             None => gauges::standing_by(&connector, started),
         }
     };
+    // Before anything else that a second process would find taken: this says what is the matter.
+    let begun = match &config.journal.kind {
+        JournalKind::Sqlite { .. } => Begun::Own(of_one(&config.journal, &store).await?),
+        JournalKind::Postgres(shared) => Begun::Shared(shared),
+    };
     let admin = Admin::bind(config.admin_listen, readiness.clone(), telemetry.metrics(), look)?;
     let mut crew = Crew::new();
     let serving = admin.clone();
@@ -148,9 +153,9 @@ pub async fn run(
         secrets: Arc::clone(&secrets),
         clock: Arc::clone(&clock),
     };
-    let Held { journal, seat } = match &config.journal.kind {
-        JournalKind::Sqlite { .. } => of_one(&config.journal, &store).await?,
-        JournalKind::Postgres(shared) => {
+    let Held { journal, seat } = match begun {
+        Begun::Own(held) => held,
+        Begun::Shared(shared) => {
             tell();
             let options = of_database(shared, user)?;
             let waiting = standby::wait(&options, &clock, &ready);
@@ -350,6 +355,12 @@ pub async fn run(
 struct Held {
     journal: Arc<dyn Journal>,
     seat: Option<Seat>,
+}
+
+/// How far the journal is had before anything else is begun.
+enum Begun<'c> {
+    Own(Held),
+    Shared(&'c SharedJournal),
 }
 
 /// Opens the journal of one agent. One of a newer build is read: what it knows of is closed, and nothing else is done.

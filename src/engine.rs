@@ -274,6 +274,8 @@ impl Engine {
 
     fn read(&mut self, read: Read) {
         let Read { integration, reading, health, retired, identity } = read;
+        let failure = health.as_ref().and_then(|outcome| outcome.as_ref().err());
+        self.tell_reading(&integration, reading, failure);
         if let Some(identity) = identity.filter(|_| self.leads_there(&integration)) {
             let integration = integration.id.clone();
             self.book.handle(Input::Identified { integration, identity }, self.parts.clock.read());

@@ -58,7 +58,7 @@ impl Link {
     /// Dials and redials until told to stop.
     pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut redial = Redial::new(self.settings.redial_most);
-        let mut renewed = false;
+        let (mut renewed, mut told) = (false, None);
         let snapshots = Mutex::default();
         while !stop.is_cancelled() {
             let begun = Instant::now();
@@ -76,13 +76,26 @@ impl Link {
             let since = self.clock.wall();
             self.stands.send_modify(|link| match link {
                 admin::Link::Down { reason: held, .. } => held.clone_from(&reason),
-                admin::Link::Up { .. } => *link = admin::Link::Down { since, reason: reason.clone() },
+                admin::Link::Up { .. } => {
+                    told = None;
+                    *link = admin::Link::Down { since, reason: reason.clone() };
+                }
             });
             renewed |= self.desk.published.borrow().journal != journal;
             let asked = if let LinkFault::Goodbye { retry_after, .. } = &fault { *retry_after } else { None };
             let (random, _) = Uuid::new_v4().as_u64_pair();
             let pause = redial.pause(begun.elapsed(), asked, random);
-            tracing::warn!(fault = reason, ?pause, "Not connected to the control plane; dialling again");
+            const NOT_CONNECTED: &str = "Not connected to the control plane; dialling again";
+            if !fault.needs_person() {
+                told = None;
+                tracing::warn!(fault = reason, ?pause, "{NOT_CONNECTED}");
+            } else if told.as_ref() == Some(&reason) {
+                tracing::debug!(fault = reason, ?pause, "{NOT_CONNECTED}");
+            } else {
+                // Once, until something changes: whoever is called by it has to come anyway.
+                tracing::error!(fault = reason, ?pause, "{NOT_CONNECTED}");
+                told = Some(reason);
+            }
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.dial.notified() => {}

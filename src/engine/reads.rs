@@ -140,7 +140,6 @@ pub(crate) async fn read(
             format!("{} did not come to an end in {deadline:?}", reading.word()),
         ),
     };
-    tracing::warn!(integration = %integration.id, reading = reading.word(), code = %failure.code, detail = %failure.detail, "Reading the target failed");
     targets.failed(&integration.id, &failure).await;
     pages.break_off(&failure);
     let (id, revision) = (integration.id.clone(), integration.revision);

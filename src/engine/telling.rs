@@ -3,11 +3,11 @@
 //! Told after it is on disk, once. Names of people, accounts and objects stay at DEBUG; at INFO and above there are
 //! ids, and codes that have a page in `docs/codes`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{
-    Access, AccessId, AccessState, AccountId, Code, EndReason, IntegrationId, Lifecycle, Phase, Revision,
-    Timestamp,
+    Access, AccessId, AccessState, AccountId, Code, EndReason, Failure, Integration, IntegrationId,
+    Lifecycle, Phase, Revision, Timestamp,
 };
 use rules::Report;
 use rules::book::{Book, Standstill};
@@ -15,6 +15,7 @@ use rules::drift::{DriftKind, Survey};
 
 use super::Engine;
 use super::published::Condition;
+use super::reads::Reading;
 use crate::measures;
 use crate::status::{Health, HealthState};
 
@@ -34,6 +35,34 @@ pub(super) struct Told {
     standstill: Option<Standstill>,
     /// How much was not as it should be, by integration.
     drifts: BTreeMap<IntegrationId, BTreeMap<DriftKind, u64>>,
+    troubles: Troubles,
+}
+
+/// What readings failed of, and by which configuration.
+#[derive(Debug, Default)]
+struct Troubles(BTreeMap<(IntegrationId, Reading), (Revision, Code, String)>);
+
+/// What a reading says that the one before it did not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Failed,
+    FailedAgain,
+    /// Nothing fails on this integration any more.
+    Well,
+    Nothing,
+}
+
+impl Troubles {
+    fn note(&mut self, integration: &Integration, reading: Reading, failure: Option<&Failure>) -> Change {
+        let key = (integration.id.clone(), reading);
+        let Some(failure) = failure else {
+            let mended = self.0.remove(&key).is_some();
+            let more = self.0.keys().any(|(id, _)| *id == integration.id);
+            return if mended && !more { Change::Well } else { Change::Nothing };
+        };
+        let now = (integration.revision, failure.code.clone(), failure.detail.clone());
+        if self.0.insert(key, now.clone()) == Some(now) { Change::FailedAgain } else { Change::Failed }
+    }
 }
 
 impl Told {
@@ -167,6 +196,20 @@ impl Engine {
         }
     }
 
+    /// Tells of a reading that failed, once for each reason, and when all go well again.
+    pub(super) fn tell_reading(&mut self, of: &Integration, reading: Reading, failure: Option<&Failure>) {
+        const FAILED: &str = "Reading the target failed";
+        let (integration, change) = (&of.id, self.told.troubles.note(of, reading, failure));
+        let (word, code) = (reading.word(), failure.map(|failure| failure.code.as_str()));
+        let detail = failure.map(|failure| failure.detail.as_str());
+        match change {
+            Change::Failed => tracing::warn!(%integration, reading = word, code, detail, "{FAILED}"),
+            Change::FailedAgain => tracing::debug!(%integration, reading = word, code, detail, "{FAILED}"),
+            Change::Well => tracing::info!(%integration, "Everything can be read from the target again"),
+            Change::Nothing => {}
+        }
+    }
+
     /// Tells of a look at a target when it came out otherwise than the last.
     pub(super) fn tell_health(&self, integration: &IntegrationId, now: &Health) {
         let before = self.health.get(integration);
@@ -201,6 +244,8 @@ impl Engine {
             }
             known.insert(found.id.clone(), now);
         }
+        let there: BTreeSet<_> = self.book.integrations().map(|record| &record.integration.id).collect();
+        self.told.troubles.0.retain(|(id, _), _| there.contains(id));
         self.told.integrations = known;
     }
 
@@ -274,5 +319,49 @@ const fn word(reason: &EndReason) -> &'static str {
         EndReason::Guardrail => "forbidden by a guardrail",
         EndReason::NotOpened(_) => "could not be opened",
         EndReason::Unremembered => "found on the target, not remembered",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{DriverKind, Policy, SecretReference};
+
+    use super::*;
+
+    #[test]
+    fn a_reading_that_fails_is_told_once_for_each_reason() {
+        let of = |id: &str, revision| Integration {
+            id: IntegrationId::parse(id).unwrap(),
+            revision: Revision(revision),
+            kind: DriverKind("postgres".into()),
+            settings: BTreeMap::new(),
+            secret: SecretReference("file://admin.json".into()),
+            policy: Policy::default(),
+            lifecycle: Lifecycle::Live,
+        };
+        let (one, changed, other) = (of("one", 1), of("one", 2), of("other", 1));
+        let away = Failure::not_done(Code::UNREACHABLE, "nobody listens");
+        let slow = Failure::not_done(Code::UNREACHABLE, "no answer in 5s");
+        let denied = Failure::not_done(Code::LOGIN_REFUSED, "no answer in 5s");
+        let (check, survey) = (Reading::Check, Reading::Survey);
+        let table = [
+            ("well from the start", &one, check, None, Change::Nothing),
+            ("it fails", &one, check, Some(&away), Change::Failed),
+            ("again", &one, check, Some(&away), Change::FailedAgain),
+            ("another reading", &one, survey, Some(&away), Change::Failed),
+            ("another integration", &other, check, Some(&away), Change::Failed),
+            ("another detail", &one, check, Some(&slow), Change::Failed),
+            ("another code", &one, check, Some(&denied), Change::Failed),
+            ("once more", &one, check, Some(&denied), Change::FailedAgain),
+            ("the configuration was changed, in vain", &changed, check, Some(&denied), Change::Failed),
+            ("one of two is well", &changed, check, None, Change::Nothing),
+            ("both are", &changed, survey, None, Change::Well),
+            ("and stay so", &changed, survey, None, Change::Nothing),
+            ("the other one stands by itself", &other, check, Some(&away), Change::FailedAgain),
+        ];
+        let mut troubles = Troubles::default();
+        for (name, integration, reading, failure, expected) in table {
+            assert_eq!(troubles.note(integration, reading, failure), expected, "{name}");
+        }
     }
 }

@@ -81,6 +81,28 @@ pub(crate) enum LinkFault {
     Stopping,
 }
 
+impl LinkFault {
+    /// Whether it lasts until a person beside the agent, or beside the control plane, does something about it.
+    pub(crate) const fn needs_person(&self) -> bool {
+        match self {
+            Self::Ca { .. } | Self::Token { .. } | Self::TokenRefused { .. } | Self::Revoked(_) => true,
+            Self::Proxy(fault) => matches!(**fault, ProxyFault::Login(_)),
+            Self::Unreachable { .. }
+            | Self::Untrusted { .. }
+            | Self::NoService(_)
+            | Self::Refused(_)
+            | Self::Broken(_)
+            | Self::NoAnswer(_)
+            | Self::Malformed(_)
+            | Self::Goodbye { .. }
+            | Self::Silence(_)
+            | Self::Ended
+            | Self::Anew(_)
+            | Self::Stopping => false,
+        }
+    }
+}
+
 /// Both directions of a session.
 pub(crate) struct Line {
     pub(crate) out: mpsc::Sender<v1::AgentMessage>,

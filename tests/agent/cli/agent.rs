@@ -80,6 +80,11 @@ impl Running {
         self.log.lock().unwrap().clone()
     }
 
+    /// Where its endpoints are.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
@@ -98,6 +103,14 @@ impl Running {
 
     pub(crate) fn health(&self, bench: &Bench, more: &[&str]) -> Said {
         bench.run(&[&["health", "--address", &self.address], more].concat())
+    }
+
+    /// How much was counted in all series that begin so and have this in their labels.
+    pub(crate) fn counted(&self, name: &str, with: &str) -> f64 {
+        let text = self.get("/metrics");
+        let series = text.lines().filter_map(|line| line.rsplit_once(' '));
+        let meant = series.filter(|(series, _)| series.starts_with(name) && series.contains(with));
+        meant.map(|(_, value)| value.parse::<f64>().unwrap()).sum()
     }
 
     /// What an endpoint says.

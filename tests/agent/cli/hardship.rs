@@ -76,8 +76,15 @@ fn operating_without_a_token_that_can_be_used_closes_and_tells_nobody() {
         let told = world.agent().until("Not connected to the control plane");
         let fault = told["fault"].as_str().unwrap();
         assert!(fault.contains(reason) && !fault.contains("tgc_"), "{name}: {fault}");
+        assert_eq!(told["level"], "ERROR", "{name}: {told}");
         world.health(&["--closing"]).ended(0);
     }
+    // It dials on, and whoever comes is called once.
+    let agent = world.agent();
+    let failed = || agent.counted("tidegate_link_failures_total", "");
+    let before = failed();
+    crate::plane::until(|| (failed() >= before + 3.0).then_some(())).expect("it dials on");
+    assert_eq!(agent.said("Not connected to the control plane").len(), 1, "{:#?}", agent.lines());
     crate::plane::until(|| (world.logins().len() == 1).then_some(())).expect("b-1 is closed by its deadline");
     assert!(SystemTime::UNIX_EPOCH.elapsed().unwrap() >= until, "it was closed before");
     assert!(!matches!(world.plane.state("b-1"), Some(State::Ended(_))), "somebody was told");

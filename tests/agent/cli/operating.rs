@@ -214,6 +214,35 @@ fn a_reload_takes_what_it_can_and_says_what_needs_a_restart() {
     assert_eq!(agent.code(), 0);
 }
 
+#[test]
+fn a_target_that_cannot_be_read_is_told_once_for_each_reason_until_it_can() {
+    let mut world = World::start(&[]);
+    world.plane.order([world.led(8, &[("port", "1")])]);
+    world.wait_health(8, v1::HealthState::Refused);
+    let agent = world.agent();
+    let failed = || agent.counted("tidegate_reads_total", "outcome=\"failed\"");
+    // Check, survey and discovery, and all of them again.
+    for most in [3.0, 6.0, 9.0] {
+        until(|| (failed() >= most).then_some(()))
+            .unwrap_or_else(|| panic!("{most} readings, not {}", failed()));
+        agent.signal(Signal::HUP);
+    }
+    let told = agent.said("Reading the target failed");
+    let readings: BTreeSet<_> =
+        told.iter().map(|line| line["reading"].as_str().unwrap().to_owned()).collect();
+    assert_eq!((told.len(), readings.len()), (3, 3), "{told:#?}");
+    assert!(
+        told.iter().all(|line| line["level"] == "WARN" && line["code"] == "binding_refused"),
+        "{told:#?}"
+    );
+    world.plane.order([world.led(9, &[])]);
+    world.wait_good(9);
+    world.agent().until("Everything can be read from the target again");
+    world.agent().signal(Signal::TERM);
+    assert_eq!(world.agent().code(), 0);
+    assert_eq!(world.agent().said("Everything can be read from the target again").len(), 1);
+}
+
 /// The names, kinds and labels of what is measured, as `/metrics` shows them.
 fn measured(text: &str) -> BTreeMap<String, (String, BTreeSet<String>)> {
     let mut found: BTreeMap<String, (String, BTreeSet<String>)> = BTreeMap::new();
