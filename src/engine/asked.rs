@@ -30,7 +30,7 @@ pub(crate) enum Asked {
     Pause { integration: Option<IntegrationId>, paused: bool, tell: Tell<Option<Paused>> },
     /// What of these is being ended and not seen ended yet?
     Closing { which: Which, tell: Tell<Left> },
-    /// Look at every target now. Tells how many there are.
+    /// Look at every target now, and at what is on it. Tells how many there are.
     CheckNow { tell: Tell<u64> },
 }
 
@@ -58,10 +58,8 @@ impl Engine {
             Asked::Look(tell) => self.asked.push(Waiting::Look(tell)),
             Asked::Closing { which, tell } => self.asked.push(Waiting::Closing { which, tell }),
             Asked::CheckNow { tell } => {
-                let (now, live) = (self.book.now(), self.live().map(|found| found.id.clone()));
-                let ids: Vec<_> = live.collect();
-                let looked_at = ids.len() as u64;
-                self.due.extend(ids.into_iter().map(|id| ((id, super::Reading::Check), now)));
+                let looked_at = self.live().count() as u64;
+                self.look_again_everywhere();
                 tell.send(looked_at).ok();
             }
             Asked::Pause { integration, paused, tell } => self.pause(integration, paused, tell, reading),

@@ -1,6 +1,6 @@
 //! What agents tell of how things are now: health, resources, drift. Not numbered, told anew.
 
-use model::{ConnectorId, IntegrationId};
+use model::{ConnectorId, IntegrationId, Lifecycle};
 use serde_json::json;
 
 use super::Deed;
@@ -18,11 +18,13 @@ pub async fn take(deed: &mut Deed<'_>, connector: &ConnectorId, glance: Glance) 
     };
     let integration = integration.clone();
     let offer = deed.rows.offer(&integration).await?;
-    if offer.is_none_or(|offer| offer.connector != *connector) {
+    let Some(offer) = offer.filter(|offer| offer.connector == *connector) else {
         let detail = format!("`{connector}` told of integration `{integration}`, which is not its own");
         return Ok(deed.alarm("foreign_report", format!("connector/{connector}"), detail).await?);
-    }
+    };
     match glance {
+        // On its way since before: nothing of it can be asked for any more.
+        Glance::Resources(_) if offer.integration.lifecycle == Lifecycle::Retiring => Ok(()),
         Glance::Health { health, .. } => {
             let mut condition = deed.rows.condition(&integration).await?;
             if condition.health.as_ref() != Some(&health) {

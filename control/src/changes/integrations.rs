@@ -186,6 +186,8 @@ pub async fn retire(deed: &mut Deed<'_>, id: &str, provided: Provided) -> Result
     offer.updated_at = deed.now;
     deed.rows.put_offer(&offer).await?;
     let integration = offer.integration.id.clone();
+    // Nothing of it can be asked for any more.
+    deed.rows.clear_snapshots(&integration).await?;
     deed.note("integration.retire_asked", format!("integration/{integration}"), None, None).await?;
     deed.order(&offer.connector, &Order::RetireIntegration { integration }).await?;
     Ok(offer)

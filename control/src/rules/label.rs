@@ -96,6 +96,16 @@ pub fn shown(request: &Request, now: Timestamp) -> Shown {
     }
 }
 
+/// Returns what is said of an access that waits for an agent which opens nothing now: `kind` is that of the hindrance.
+pub fn hindered(kind: &str) -> &'static str {
+    match kind {
+        "paused" => "the agent is paused: it opens nothing until it is resumed",
+        "clock" => "the agent opens nothing now: its clock and the control plane's disagree",
+        "reconciling" => "the agent opens nothing yet: it makes sure that it missed nothing",
+        _ => "the agent opens nothing now: it can only close",
+    }
+}
+
 fn ordered(request: &Request, now: Timestamp) -> Shown {
     let passed = !request.is_over() && request.until().is_some_and(|until| until <= now);
     let on_its_way = |label, warning| {

@@ -156,6 +156,8 @@ pub trait Offers: Send {
         unlisted: Unlisted,
         now: Timestamp,
     ) -> Done<()>;
+    /// Drops the present one with its resources, and all that is under way.
+    async fn clear_snapshots(&mut self, id: &IntegrationId) -> Done<()>;
     /// Drops all that is under way.
     async fn drop_snapshots(&mut self, id: &IntegrationId) -> Done<()>;
     async fn resources(&mut self, query: &ResourceQuery) -> Done<Vec<FoundResource>>;

@@ -311,10 +311,16 @@ fn what_a_person_approves_is_let_through_and_the_old_place_stands() {
     world.plane.order([world.led(8, &[("port", &second.port())])]);
     let refused = refusal(&world, 8);
     assert_eq!(second.came(), 0);
+    let listed = || {
+        let told = world.plane.told().into_iter();
+        told.filter(|report| matches!(report, Told::ResourcePage(page) if page.complete)).count()
+    };
+    let before = listed();
     let said = world.run(&way_out(&refused.detail)).ended(0);
     assert!(said.out.contains("The running agent looks at its targets again now."), "{said:?}");
     world.wait_good(8);
     assert!(second.came() > 0);
+    world.plane.until("what is there is listed at once, too", || (listed() > before).then_some(()));
     let status = world.run(&["status", "--json"]).ended(0).json();
     assert_eq!(status["work"]["integrations"][0]["moved"], false, "{status}");
     let listed = bound(&world);

@@ -24,6 +24,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use model::{AccessId, GranteeId, IntegrationId, Span, Timestamp};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The longest that a call waits for a change.
@@ -80,7 +81,7 @@ pub(in crate::http) async fn request_list(
             break last;
         }
     };
-    let mut shower = Shower::new(rows.as_mut(), caller.actor(), now);
+    let mut shower = Shower::new(rows.as_mut(), &office.alive, caller.actor(), now);
     let mut items = Vec::with_capacity(found.len());
     for request in &found {
         items.push(shower.request(request).await?);
@@ -111,11 +112,12 @@ pub(in crate::http) async fn request_create(
 ) -> Result<(StatusCode, Json<Request>), Refusal> {
     let (asker, integration) = (caller.actor(), body.integration.clone());
     let ask = to_ask(body.clone())?;
+    let alive = Arc::clone(&office.alive);
     let answer = once(&office, &caller, key, &body, Answer::Plain, move |deed| {
         Box::pin(async move {
             let request = change::create(deed, &integration, ask).await?;
             let now = deed.now;
-            Ok(Shower::new(deed.rows, asker, now).request(&request).await?)
+            Ok(Shower::new(deed.rows, &alive, asker, now).request(&request).await?)
         })
     })
     .await?;
@@ -155,7 +157,7 @@ pub(in crate::http) async fn request_show(
         let found = rows.request(&id).await?.ok_or_else(missing)?;
         caller.may(Doing::SeeRequest(&found.grantee)).map_err(|_| missing())?;
         if known != Some(found.changes) || patience.is_elapsed() || office.stopping.is_cancelled() {
-            let mut shower = Shower::new(rows.as_mut(), caller.actor(), office.now());
+            let mut shower = Shower::new(rows.as_mut(), &office.alive, caller.actor(), office.now());
             return Ok(Json(shower.detail(&found).await?));
         }
         drop(rows);
@@ -191,11 +193,12 @@ pub(in crate::http) async fn request_approve(
     Body(body): Body<OptionalReason>,
 ) -> Result<Json<Request>, Refusal> {
     let (asker, reason) = (caller.actor(), body.reason.clone());
+    let alive = Arc::clone(&office.alive);
     let answer = once(&office, &caller, key, &body, Answer::Plain, move |deed| {
         Box::pin(async move {
             let request = change::approve(deed, &request, reason).await?;
             let now = deed.now;
-            Ok(Shower::new(deed.rows, asker, now).request(&request).await?)
+            Ok(Shower::new(deed.rows, &alive, asker, now).request(&request).await?)
         })
     })
     .await?;
@@ -226,11 +229,12 @@ pub(in crate::http) async fn request_reject(
     Body(body): Body<Reason>,
 ) -> Result<Json<Request>, Refusal> {
     let (asker, reason) = (caller.actor(), body.reason.clone());
+    let alive = Arc::clone(&office.alive);
     let answer = once(&office, &caller, key, &body, Answer::Plain, move |deed| {
         Box::pin(async move {
             let request = change::reject(deed, &request, reason).await?;
             let now = deed.now;
-            Ok(Shower::new(deed.rows, asker, now).request(&request).await?)
+            Ok(Shower::new(deed.rows, &alive, asker, now).request(&request).await?)
         })
     })
     .await?;
@@ -261,11 +265,12 @@ pub(in crate::http) async fn request_revoke(
     Body(body): Body<OptionalReason>,
 ) -> Result<Json<Request>, Refusal> {
     let (asker, reason) = (caller.actor(), body.reason.clone());
+    let alive = Arc::clone(&office.alive);
     let answer = once(&office, &caller, key, &body, Answer::Plain, move |deed| {
         Box::pin(async move {
             let request = change::end(deed, &request, reason).await?;
             let now = deed.now;
-            Ok(Shower::new(deed.rows, asker, now).request(&request).await?)
+            Ok(Shower::new(deed.rows, &alive, asker, now).request(&request).await?)
         })
     })
     .await?;
@@ -296,11 +301,12 @@ pub(in crate::http) async fn request_cancel(
     Body(body): Body<Reason>,
 ) -> Result<Json<Request>, Refusal> {
     let (asker, reason) = (caller.actor(), body.reason.clone());
+    let alive = Arc::clone(&office.alive);
     let answer = once(&office, &caller, key, &body, Answer::Plain, move |deed| {
         Box::pin(async move {
             let request = change::cancel(deed, &request, reason).await?;
             let now = deed.now;
-            Ok(Shower::new(deed.rows, asker, now).request(&request).await?)
+            Ok(Shower::new(deed.rows, &alive, asker, now).request(&request).await?)
         })
     })
     .await?;
@@ -329,11 +335,12 @@ pub(in crate::http) async fn request_reopen(
     key: Once,
 ) -> Result<Json<Request>, Refusal> {
     let asker = caller.actor();
+    let alive = Arc::clone(&office.alive);
     let answer = once(&office, &caller, key, &(), Answer::Plain, move |deed| {
         Box::pin(async move {
             let request = change::reopen(deed, &request).await?;
             let now = deed.now;
-            Ok(Shower::new(deed.rows, asker, now).request(&request).await?)
+            Ok(Shower::new(deed.rows, &alive, asker, now).request(&request).await?)
         })
     })
     .await?;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use model::{
-    AccessState, Entitlement, GranteeId, IntegrationId, Permission, ResourceId, ResourceKind, Timestamp,
+    AccessState, ConnectorId, Entitlement, GranteeId, IntegrationId, Permission, ResourceId, ResourceKind,
+    Timestamp,
 };
 
 use super::integration::seconds;
@@ -11,31 +12,42 @@ use crate::http::view::access as view;
 use crate::http::view::people::UserBrief;
 use crate::record::Credential;
 use crate::rules::approval;
-use crate::rules::label::shown;
+use crate::rules::label::{Label, Shown, hindered, shown};
 use crate::rules::request::{Asked, By, Event, Request, Stage, Told};
 use crate::rules::role::{Actor, Doing, may};
 use crate::rules::terms::Offer;
 use crate::store::{Rows, StoreFault};
+use crate::stream::alive::Alive;
 
 /// The setting in which drivers take the certificates of authorities.
 const AUTHORITIES: &str = "ca_certificates";
 
-/// Shows requests to one asker; remembers names and integrations while it does.
+/// Shows requests to one asker; remembers names, integrations and agents while it does.
 pub(in crate::http) struct Shower<'r> {
     rows: &'r mut dyn Rows,
+    alive: &'r Alive,
     asker: Actor,
     now: Timestamp,
     names: BTreeMap<GranteeId, String>,
     offers: BTreeMap<IntegrationId, Option<Offer>>,
+    /// Why agents open nothing now.
+    hindered: BTreeMap<ConnectorId, Option<&'static str>>,
 }
 
 impl<'r> Shower<'r> {
-    pub(in crate::http) fn new(rows: &'r mut dyn Rows, asker: Actor, now: Timestamp) -> Self {
-        Self { rows, asker, now, names: BTreeMap::new(), offers: BTreeMap::new() }
+    pub(in crate::http) fn new(
+        rows: &'r mut dyn Rows,
+        alive: &'r Alive,
+        asker: Actor,
+        now: Timestamp,
+    ) -> Self {
+        let (names, offers, hindered) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { rows, alive, asker, now, names, offers, hindered }
     }
 
     pub(in crate::http) async fn request(&mut self, request: &Request) -> Result<view::Request, StoreFault> {
         let shown = shown(request, self.now);
+        let note = self.note(request, &shown).await?;
         let ready = self.rows.credential(&request.id).await?.is_some();
         let decision = match &request.decision {
             None => None,
@@ -53,7 +65,7 @@ impl<'r> Shower<'r> {
             label: shown.label,
             state: request.word().into(),
             warning: shown.warning.map(Into::into),
-            note: shown.note.map(Into::into),
+            note: note.map(Into::into),
             deadline_passed: shown.deadline_passed,
             over: request.is_over(),
             grantee: UserBrief {
@@ -86,6 +98,26 @@ impl<'r> Shower<'r> {
             history.push(view::HistoryLine { at: at.to_string(), by: self.name(&by).await?, what, detail });
         }
         Ok(view::RequestDetail { request: self.request(request).await?, history })
+    }
+
+    /// Says of what waits to be opened, too, why its agent opens nothing.
+    async fn note(&mut self, request: &Request, shown: &Shown) -> Result<Option<&'static str>, StoreFault> {
+        if shown.note.is_some() || shown.label != Label::Granting {
+            return Ok(shown.note);
+        }
+        if let Some(known) = self.hindered.get(&request.connector) {
+            return Ok(*known);
+        }
+        let pulse = self.alive.session(&request.connector).and_then(|session| session.pulse);
+        let first = pulse.and_then(|pulse| pulse.hindrances.into_iter().next());
+        let connector = self.rows.connector(&request.connector).await?;
+        let note = match (first, connector) {
+            (Some(first), _) => Some(hindered(&first.kind)),
+            (None, Some(connector)) if connector.paused => Some(hindered("paused")),
+            (None, _) => None,
+        };
+        self.hindered.insert(request.connector.clone(), note);
+        Ok(note)
     }
 
     async fn email(&mut self, id: &GranteeId) -> Result<String, StoreFault> {

@@ -89,7 +89,8 @@ pub(in crate::http) async fn integration(
 ) -> Result<view::Integration, StoreFault> {
     let id = &offer.integration.id;
     let condition = rows.condition(id).await?;
-    let snapshot = rows.snapshot(id).await?;
+    // What was found before it was retired is nothing to ask for.
+    let snapshot = rows.snapshot(id).await?.filter(|_| offer.integration.lifecycle == Lifecycle::Live);
     let discovering_pages = rows.pages_under_way(id).await?;
     let longest = offer.longest.map_or(limits.longest, |own| own.min(limits.longest));
     let lifecycle = match (offer.integration.lifecycle, offer.retired_at) {

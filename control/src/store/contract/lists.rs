@@ -186,6 +186,18 @@ pub(super) async fn a_snapshot_is_swapped_in_whole(world: &dyn StoreWorld) {
     let snapshot = view.snapshot(&shop()).await.unwrap().unwrap();
     assert_eq!((snapshot.id.as_str(), snapshot.resources), ("two", 2));
     assert_eq!(view.pages_under_way(&shop()).await.unwrap(), None);
+    drop(view);
+    kept(&store, |rows| {
+        Box::pin(async move {
+            assert!(rows.add_page(&shop(), "three", 1, &[table("next")]).await?);
+            rows.clear_snapshots(&shop()).await
+        })
+    })
+    .await;
+    let mut view = store.read().await.unwrap();
+    assert!(names(view.as_mut(), &[]).await.is_empty(), "something is left");
+    assert_eq!(view.snapshot(&shop()).await.unwrap(), None);
+    assert_eq!(view.pages_under_way(&shop()).await.unwrap(), None);
 }
 
 pub(super) async fn search_takes_words_literally(world: &dyn StoreWorld) {

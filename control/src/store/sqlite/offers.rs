@@ -178,6 +178,10 @@ impl<C: Through> Offers for SqliteRows<C> {
         .map(drop)
     }
 
+    async fn clear_snapshots(&mut self, id: &IntegrationId) -> Result<(), StoreFault> {
+        run!(self, "DELETE FROM snapshots WHERE offer = ?", id.as_str()).map(drop)
+    }
+
     async fn drop_snapshots(&mut self, id: &IntegrationId) -> Result<(), StoreFault> {
         run!(self, "DELETE FROM snapshots WHERE offer = ? AND present = 0", id.as_str()).map(drop)
     }

@@ -254,6 +254,14 @@ async fn a_snapshot_is_seen_when_its_last_page_has_come() {
     assert_eq!(count().await, 2);
     take(page(1, "c", false, Some(Failure::refused(Code::BUDGET_EXCEEDED, "too many")))).await;
     assert_eq!(count().await, 2, "a failed discovery took the one before with it");
+    deed(&office, &cast.admin.who, |deed| {
+        Box::pin(async move { integrations::retire(deed, "shop", integrations::Provided::Always).await })
+    })
+    .await
+    .unwrap();
+    assert_eq!(count().await, 0, "what is being retired can be asked for");
+    take(page(1, "late", true, None)).await;
+    assert_eq!(count().await, 0, "a page that was on its way is taken");
 }
 
 #[tokio::test]

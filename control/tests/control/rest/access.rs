@@ -106,6 +106,68 @@ async fn from_the_asking_to_the_receipt() {
     house.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_an_agent_that_opens_nothing_says_so() {
+    let (_folder, _, house) = house().await;
+    let cast = &house.cast;
+    let (ann, eve, admin) =
+        (Api::of(&house, &cast.ann), Api::of(&house, &cast.approver), Api::of(&house, &cast.admin));
+    let asked = ann.post("/requests", wanted()).await.with(201);
+    let path = format!("/requests/{}", id(&asked));
+    let note = async || ann.get(&path).await.with(200)["note"].clone();
+    let paused = json!("the agent is paused: it opens nothing until it is resumed");
+    admin.post("/connectors/north/pause", json!({})).await.with(202);
+    assert_eq!(note().await, Value::Null, "it waits for a person");
+    eve.post(&format!("{path}/approve"), json!({})).await.with(200);
+    assert_eq!(note().await, paused);
+    admin.post("/connectors/north/resume", json!({})).await.with(202);
+    assert_eq!(note().await, Value::Null);
+
+    // By what the agent says of itself.
+    let mut memory = Memory::new(&cast.connector, &cast.connector_token);
+    let (agent, _) = memory.join(&house).await;
+    let table = [
+        (vec![(v1::HindranceKind::Paused, "paused")], paused),
+        (
+            vec![(v1::HindranceKind::Reconciling, "reconciling")],
+            json!("the agent opens nothing yet: it makes sure that it missed nothing"),
+        ),
+        (
+            vec![(v1::HindranceKind::Unspecified, "guardrails_broken")],
+            json!("the agent opens nothing now: it can only close"),
+        ),
+        (vec![], Value::Null),
+    ];
+    for (hindrances, expected) in table {
+        let hindrances = hindrances.into_iter().map(|(kind, code)| v1::Hindrance {
+            kind: kind.into(),
+            code: code.into(),
+            detail: "/var/lib/agent".into(),
+            ..Default::default()
+        });
+        agent
+            .say(Say::Heartbeat(v1::AgentHeartbeat {
+                time: Some(wire_time(START)),
+                hindrances: hindrances.collect(),
+                ..Default::default()
+            }))
+            .await;
+        let mut seen = note().await;
+        for _ in 0..200 {
+            if seen == expected {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            seen = note().await;
+        }
+        assert_eq!(seen, expected);
+    }
+    agent.say(Say::Report(memory.report(changed(&id(&asked), active())))).await;
+    let open = told(&ann, &path, |body| body["label"] == json!("Active")).await;
+    assert_eq!(open["note"], Value::Null);
+    house.stop().await;
+}
+
 /// Waits by the API itself until a request is as it should be.
 async fn told(api: &Api, path: &str, so: impl Fn(&Value) -> bool) -> Value {
     let mut body = api.get(path).await.with(200);
