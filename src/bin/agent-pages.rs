@@ -1,5 +1,5 @@
-//! Writes pages about the agent from its code: `agent-pages man DIR` its manual, `agent-pages reference DIR` its
-//! configuration and its metrics. `cargo xtask gen` calls it; it is no part of the agent.
+//! Writes pages about the agent from its code, its configuration and its metrics: `agent-pages DIR`. `cargo xtask gen`
+//! calls it; it is no part of the agent.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,48 +12,11 @@ use tidegate::measures::MEASURES;
 const NOTE: &str = "<!-- Made by `cargo xtask gen` from the code: change that. -->";
 
 fn main() -> io::Result<()> {
-    let args: Vec<_> = std::env::args().skip(1).collect();
-    match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["man", dir] => manual(Path::new(dir)),
-        ["reference", dir] => reference(Path::new(dir)),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "call it as `agent-pages man|reference DIR`")),
+    let mut args = std::env::args_os().skip(1);
+    match (args.next(), args.next()) {
+        (Some(dir), None) => reference(Path::new(&dir)),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "call it as `agent-pages DIR`")),
     }
-}
-
-fn manual(dir: &Path) -> io::Result<()> {
-    fs::create_dir_all(dir)?;
-    let mut whole = tidegate::cli::command_line();
-    whole.build();
-    pages(&whole, "tidegate", dir)
-}
-
-/// Writes the page of a command and of each that is below it.
-fn pages(command: &clap::Command, name: &str, dir: &Path) -> io::Result<()> {
-    let page = clap_mangen::Man::new(command.clone())
-        .title(name)
-        .section("1")
-        .source(concat!("tidegate ", env!("CARGO_PKG_VERSION")))
-        .manual("Tidegate");
-    let mut bytes = vec![];
-    page.render(&mut bytes)?;
-    let text = String::from_utf8(bytes).map_err(io::Error::other)?;
-    fs::write(dir.join(format!("{name}.1")), laid_out(&text))?;
-    command
-        .get_subcommands()
-        .filter(|below| below.get_name() != "help" && !below.is_hide_set())
-        .try_for_each(|below| pages(below, &format!("{name}-{}", below.get_name()), dir))
-}
-
-/// Gives what stands after a command's options its name, and keeps its lines as they are.
-fn laid_out(page: &str) -> String {
-    let page: String = page
-        .chars()
-        .map(|c| if c.is_ascii() { c.into() } else { format!("\\[u{:04X}]", u32::from(c)) })
-        .collect();
-    let Some((before, rest)) = page.split_once(".SH EXTRA\n") else { return page };
-    let end = rest.find("\n.SH ").map_or(rest.len(), |at| at + 1);
-    let (notes, after) = rest.split_at(end);
-    format!("{before}.SH EXAMPLES AND NOTES\n.nf\n{}\n.fi\n{after}", notes.trim_end())
 }
 
 fn reference(dir: &Path) -> io::Result<()> {
@@ -65,7 +28,7 @@ fn reference(dir: &Path) -> io::Result<()> {
 
 fn index() -> String {
     format!(
-        "{NOTE}\n\n# Reference of the agent\n\n- [Configuration](config.md): every key\n- [Metrics](metrics.md): everything that `/metrics` shows\n- [Failure codes](../codes/README.md)\n- Manual pages: [docs/man](../man), for `man -l docs/man/tidegate.1`\n"
+        "{NOTE}\n\n# Reference of the agent\n\n- [Configuration](config.md): every key\n- [Metrics](metrics.md): everything that `/metrics` shows\n- [Failure codes](../codes/README.md)\n- Manual pages of all programs: [docs/man](../man), for `man -l docs/man/tidegate.1`\n"
     )
 }
 

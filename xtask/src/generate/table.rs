@@ -44,10 +44,7 @@ pub(super) const GENERATORS: &[Generator] = &[
         maker: Maker::Program("tidegate-control", &["openapi"]),
         output: Output::File("control/openapi.json"),
     },
-    Generator { maker: Maker::Program("agent-pages", &["man"]), output: Output::Folder("docs/man") },
-    Generator {
-        maker: Maker::Program("agent-pages", &["reference"]),
-        output: Output::Folder("docs/reference"),
-    },
+    Generator { maker: Maker::Program("manuals", &[]), output: Output::Folder("docs/man") },
+    Generator { maker: Maker::Program("agent-pages", &[]), output: Output::Folder("docs/reference") },
     Generator { maker: Maker::Here(codes::pages), output: Output::Folder(codes::PLACE) },
 ];
