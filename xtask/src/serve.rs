@@ -8,7 +8,8 @@ use services::postgres::{Options, Postgres, Tls};
 
 #[derive(Args)]
 pub(crate) struct Services {
-    /// postgres, postgres18 or openbao; with --install also psql, openssl, buf, cargo-deny or strace.
+    /// postgres, postgres18, postgres18-tls or openbao; with --install also psql, openssl, buf, cargo-deny, strace, prlimit
+    /// or python.
     #[arg(value_parser = need)]
     name: Need,
     /// Installs it if it is missing, says where it is, and starts nothing.
@@ -29,12 +30,17 @@ impl Services {
                 let bin_dir = Some(install::here(Need::Postgres18)?);
                 postgres(&Options { bin_dir, tls: Tls::AsBuilt, ..Options::default() })
             }
+            Need::Postgres18Tls => {
+                let bin_dir = Some(install::here(Need::Postgres18Tls)?);
+                postgres(&Options { bin_dir, ..Options::default() })
+            }
             Need::OpenBao => openbao(),
             tool @ (Need::Psql
             | Need::Openssl
             | Need::Buf
             | Need::CargoDeny
             | Need::Strace
+            | Need::Prlimit
             | Need::Python) => {
                 bail!("{} is no server: add --install to install it", tool.name())
             }

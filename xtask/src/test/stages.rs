@@ -42,9 +42,15 @@ pub(super) enum Step {
 const POSTGRES: &[Need] = &[Need::Postgres15, Need::Psql, Need::Openssl];
 /// What the driver is tried on: the oldest server that can be had, and the newest.
 const BOTH: &[Need] = &[Need::Postgres15, Need::Postgres18, Need::Psql, Need::Openssl];
+/// As [`BOTH`], with the command that gives a crowd of sessions room.
+const CROWDED: &[Need] = &[Need::Postgres15, Need::Postgres18, Need::Psql, Need::Openssl, Need::Prlimit];
+
+/// For an agent whose files are made to be full, too.
+const LIMITED: &[Need] = &[Need::Postgres15, Need::Psql, Need::Openssl, Need::Prlimit];
 
 /// What all tests together need.
-const OF_TESTS: &[Need] = &[Need::Postgres15, Need::Postgres18, Need::Psql, Need::Openssl, Need::Python];
+const OF_TESTS: &[Need] =
+    &[Need::Postgres15, Need::Postgres18, Need::Psql, Need::Openssl, Need::Prlimit, Need::Python];
 
 const fn always(
     name: &'static str,
@@ -153,20 +159,20 @@ pub(super) const STAGES: &[Stage] = &[
     suite(
         "postgres",
         "the driver port, and PostgreSQL 15 and 18 under its contract, as a superuser",
-        BOTH,
+        CROWDED,
         &[Step::Tests(&["-p", "driver", "-p", "driver-postgres", "--", "--skip", "_least::"])],
     ),
     suite(
         "least",
         "PostgreSQL 15 and 18 under the contract, as the least privileged admin",
-        BOTH,
+        CROWDED,
         &[Step::Tests(&["-p", "driver-postgres", "--test", "contract", "least"])],
     ),
     suite(
         "tls",
-        "PostgreSQL with TLS: every mode, and logins that ask for too much",
-        POSTGRES,
-        &[Step::Tests(&["-p", "driver-postgres", "tls"])],
+        "PostgreSQL 15 and 18 with TLS: every mode, and logins that ask for too much",
+        &[Need::Postgres15, Need::Postgres18Tls, Need::Psql, Need::Openssl],
+        &[Step::Tests(&["-p", "driver-postgres", "tls", "--", "--include-ignored"])],
     ),
     suite("agent", "the agent's own rooms, one by one", &[], &[Step::Tests(&["-p", "tidegate", "--lib"])]),
     suite(
@@ -198,7 +204,7 @@ pub(super) const STAGES: &[Stage] = &[
     suite(
         "operating",
         "operating a running agent: status, breaking the glass, pauses, reloads, metrics, its end",
-        POSTGRES,
+        LIMITED,
         &[
             Step::Programs,
             Step::Tests(&["-p", "tidegate", "--test", "cli", "operating"]),
@@ -296,7 +302,7 @@ pub(super) const STAGES: &[Stage] = &[
     suite(
         "ctl",
         "the control plane and its command line",
-        &[],
+        &[Need::Prlimit],
         &[Step::Tests(&["-p", "control", "-p", "ctl"])],
     ),
     suite(
@@ -406,7 +412,15 @@ pub(super) const STAGES: &[Stage] = &[
     long(
         "long",
         "the tests that take long or need more: also root, for a disk that is really full",
-        &[Need::Postgres15, Need::Postgres18, Need::Psql, Need::Openssl, Need::OpenBao, Need::Strace],
+        &[
+            Need::Postgres15,
+            Need::Postgres18,
+            Need::Postgres18Tls,
+            Need::Psql,
+            Need::Openssl,
+            Need::OpenBao,
+            Need::Strace,
+        ],
         &[Step::Programs, Step::Tests(&["--workspace", "--no-fail-fast", "--", "--ignored"])],
     ),
     long("demo", "the demo's story, every step seen", POSTGRES, &[Step::Story]),

@@ -81,7 +81,7 @@ fn readable(path: &Path, text: &str) {
 }
 
 #[expect(clippy::too_many_lines, reason = "one table")]
-pub(crate) async fn all() {
+pub(crate) async fn all(server: &Options) {
     let (ours, others) = (Authority::new("clients"), Authority::new("other clients"));
     let folder = tempfile::tempdir().unwrap();
     let trusted = folder.path().join("clients.pem");
@@ -92,7 +92,7 @@ pub(crate) async fn all() {
             "hostssl all by_both all scram-sha-256 clientcert=verify-full".into(),
             "hostssl all by_authority all scram-sha-256 clientcert=verify-ca".into(),
         ],
-        ..Options::for_tests().set("ssl_ca_file", &trusted.display().to_string())
+        ..server.clone().set("ssl_ca_file", &trusted.display().to_string())
     };
     let server = Postgres::launch(&options).unwrap();
     for role in ["by_certificate", "by_both", "by_authority"] {

@@ -58,7 +58,7 @@ async fn pass_on(port: u16) -> JoinSet<()> {
     passing
 }
 
-pub(crate) async fn all() {
+pub(crate) async fn all(server: &Options) {
     let options = Options {
         hba: vec![
             "hostssl all only_tls all scram-sha-256".into(),
@@ -68,10 +68,10 @@ pub(crate) async fn all() {
             "host all clear all password".into(),
             "host all digest all md5".into(),
         ],
-        ..Options::for_tests()
+        ..server.clone()
     };
     let world = PostgresWorld::start(&options, Admin::Superuser, None).await;
-    let elsewhere = Postgres::launch(&Options::for_tests()).unwrap();
+    let elsewhere = Postgres::launch(server).unwrap();
     let admin = world.admin("postgres").await.unwrap();
     admin
         .run(
@@ -130,7 +130,7 @@ pub(crate) async fn all() {
     let no_database = mode(&world, "prefer", any).with("dbname", "no_such_database");
     assert_eq!(outcome(&world, &no_database, &user, &password).await, Err(Code::RESOURCE_MISSING));
 
-    let plain = PostgresWorld::start(&Options::for_tests().set("ssl", "off"), Admin::Superuser, None).await;
+    let plain = PostgresWorld::start(&server.clone().set("ssl", "off"), Admin::Superuser, None).await;
     let password = plain.server.password().to_owned();
     for (word, expected) in [
         ("prefer", Ok(false)),

