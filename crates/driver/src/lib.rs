@@ -10,7 +10,10 @@
 //! - act on an account only by its immutable id, or, where the journal has none, by a mark that verifies
 //!   and names that account, connector, integration and target. Anything else under the name is not ours:
 //!   opening verbs answer [`Code::ACCOUNT_FOREIGN`](model::Code), `observe` answers *absent*, rungs and
-//!   `delete` leave it alone and succeed, or answer `account_foreign`;
+//!   `delete` leave it alone and succeed, or answer `account_foreign`. One thing is not called absent: what is
+//!   under the name of an account that the journal has no immutable id of, and [claims](seal::mark::MarkKeys::claims)
+//!   to be it by a mark that does not verify. `observe` answers `account_foreign` for it, since the keys may be
+//!   lost and the account alive;
 //! - leave an account shut until [`Target::enable`], whatever crashed before;
 //! - treat what is absent as already closed, and answer `account_missing` where it was to be opened;
 //! - take away before it refuses: [`Target::grant`] refuses a set with an unknown permission or a vanished

@@ -150,6 +150,13 @@ impl MarkKeys {
         MarkState::Valid(Box::new(mark))
     }
 
+    /// Returns true when the text says, believed or not, that it marks this account of this connector. Such an account is
+    /// not touched on that word alone, and is not called absent either: the keys that marked it may have been lost.
+    pub fn claims(&self, text: &str, account: AccountId) -> bool {
+        let payload = Parts::of(text).and_then(|parts| Payload::decode(parts.payload));
+        payload.is_some_and(|says| says.c == self.connector && says.a == account)
+    }
+
     /// Returns true when the text names another key than the current one, so that its account is to be
     /// marked anew. Says nothing of whether the text verifies.
     pub fn is_outdated(&self, text: &str) -> bool {

@@ -72,6 +72,11 @@ impl Role {
         AccountRef { id, name: AccountName(self.name.clone()), immutable: Some(self.immutable()) }
     }
 
+    /// Whether its comment says, believed or not, that it is this account of ours.
+    pub(crate) fn claims(&self, account: AccountId, context: &TargetContext) -> bool {
+        self.comment.as_deref().is_some_and(|text| context.marks.claims(text, account))
+    }
+
     /// Says what the role's comment is worth as a mark.
     pub(crate) fn mark(&self, context: &TargetContext, target: &TargetIdentity) -> MarkState {
         read_mark(context, target, self.oid, self.comment.as_deref())
@@ -172,6 +177,15 @@ pub(crate) fn foreign() -> Failure {
     Failure::refused(
         Code::ACCOUNT_FOREIGN,
         "a role of the account's name exists and is not ours: it was left alone; rename or drop it, or end its use",
+    )
+    .with_retry(model::Retry::NeedsHuman)
+}
+
+/// What has the account's name says that it is it, by a mark that does not verify.
+pub(crate) fn estranged() -> Failure {
+    Failure::refused(
+        Code::ACCOUNT_FOREIGN,
+        "a role of the account's name carries a mark of this connector that cannot be believed: its keys were lost, or the mark was forged or copied; it was left alone, and whether it is the account only a person can tell: drop it, or take its comment away once it is closed",
     )
     .with_retry(model::Retry::NeedsHuman)
 }

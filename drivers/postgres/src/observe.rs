@@ -12,7 +12,7 @@ use model::{
 use tokio::time::Instant;
 use tokio_postgres::Row;
 
-use crate::account::{Found, Role, column, find, known_oid, permission_of};
+use crate::account::{Found, Role, column, estranged, find, known_oid, permission_of};
 use crate::catalogue::{ACCOUNT, ACCOUNTS, ATTACHABLE, DEPENDING, LIVING, MEMBERSHIPS, ONWARD};
 use crate::connect::Facts;
 use crate::faults::Fault;
@@ -78,6 +78,9 @@ impl PostgresTarget {
             Found::Ours(role) => {
                 let holdings = read(session, &[role.oid]).await?;
                 Page::of(facts, time, vec![role], holdings)
+            }
+            Found::Foreign(role) if wanted.is_none() && role.claims(account.id, &self.context) => {
+                Err(estranged().into())
             }
             Found::Absent | Found::Foreign(_) => Page::of(facts, time, vec![], Holdings::default()),
         }

@@ -218,6 +218,29 @@ impl Postgres {
         self.start()
     }
 
+    /// Puts another system in its place: a fresh cluster under the same address, certificate, settings and administrator.
+    /// Gives where the former files are, for [`Self::put_back`].
+    pub fn replace(&self) -> anyhow::Result<PathBuf> {
+        let former = self.folder.path().join("former");
+        self.stop(Mode::Immediate)?;
+        fs::rename(self.data_dir(), &former).with_context(|| format!("move to {}", former.display()))?;
+        initdb(&self.bin_dir, self.run_as, &self.folder, &self.password)?;
+        for name in ["postgresql.conf", "pg_hba.conf"] {
+            let text = fs::read(former.join(name)).with_context(|| format!("read the former {name}"))?;
+            fs::write(self.data_dir().join(name), text).with_context(|| format!("write {name}"))?;
+        }
+        self.start()?;
+        Ok(former)
+    }
+
+    /// Puts files that were moved away in the place of those that are there.
+    pub fn put_back(&self, former: &Path) -> anyhow::Result<()> {
+        self.stop(Mode::Immediate)?;
+        fs::remove_dir_all(self.data_dir()).context("remove the files in their place")?;
+        fs::rename(former, self.data_dir()).with_context(|| format!("move {}", former.display()))?;
+        self.start()
+    }
+
     /// Kills the server and all its sessions as a power cut would.
     pub fn kill9(&self) -> anyhow::Result<()> {
         let mut held = self.lock();

@@ -137,6 +137,7 @@ cases! {
     foreign::a_copied_mark_is_not_believed [WriteMarks];
     foreign::a_mark_of_another_account_of_ours_is_not_believed [WriteMarks];
     foreign::another_connectors_account_is_not_touched;
+    foreign::what_claims_to_be_ours_is_not_touched_and_not_called_absent [WriteMarks];
     foreign::a_shared_role_that_grew_is_reported_and_not_given [WidenRoles];
     hostile_names::resources_with_hostile_names_are_granted_and_stripped;
     hostile_names::names_that_cannot_be_are_refused;

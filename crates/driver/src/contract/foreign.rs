@@ -42,8 +42,12 @@ pub(super) async fn closing_leaves_alone(
     for heir in [HeirPolicy::KeepShut, HeirPolicy::HandOver] {
         left_alone(target.delete(account, heir).await, "delete")?;
     }
-    let observed = target.observe(account).await.told("observe")?;
-    ensure(observed.is_absent(), format!("what is not ours is observed as ours: {observed:?}"))?;
+    match target.observe(account).await {
+        Ok(observed) => {
+            ensure(observed.is_absent(), format!("what is not ours is observed as ours: {observed:?}"))?;
+        }
+        Err(failure) => equal(&failure.code, &Code::ACCOUNT_FOREIGN, "observing what is not ours")?,
+    }
     super::check::unchanged(&before, &about(stage.world, &account.name).await?, "closing what is not ours")
 }
 
@@ -256,6 +260,33 @@ pub(super) async fn another_connectors_account_is_not_touched(stage: &Stage<'_>)
     super::check::unchanged(&before, &after, "another connector that came and went")?;
     stage.can_use(&neighbour, &a).await?;
     stage.put_away(&ours, &neighbours).await
+}
+
+/// The connector has lost its keys and got others: its own accounts look like somebody else's.
+pub(super) async fn what_claims_to_be_ours_is_not_touched_and_not_called_absent(
+    stage: &Stage<'_>,
+) -> Result<(), Broken> {
+    let broken = |fault: &dyn std::fmt::Display| Broken(fault.to_string());
+    let before = stage.target().await?;
+    let a = stage.plain(0)?;
+    let (person, account) = stage.opened(&before, "ann", std::slice::from_ref(&a)).await?;
+    let key = MarkKey::generate().map_err(|fault| broken(&fault))?;
+    let marks = Arc::new(MarkKeys::new(stage.run.context.connector.clone(), key, vec![]));
+    let after = stage.target_as(TargetContext { marks, ..stage.run.context.clone() }).await?;
+    let by_name = person.by_name();
+    closing_leaves_alone(stage, &after, &by_name).await?;
+    let observed = after.observe(&by_name).await.map(|observed| observed.is_absent());
+    match observed {
+        Ok(_) => return Err(Broken("what may be an account of ours was called absent".into())),
+        Err(failure) => equal(&failure.code, &Code::ACCOUNT_FOREIGN, "observing it without its keys")?,
+    }
+    // Somebody else's account of the same connector says nothing of this one.
+    let nobody = AccountRef { id: stage.person("nobody")?.account.id, ..by_name };
+    let observed = after.observe(&nobody).await.told("observe another one under that name")?;
+    ensure(observed.is_absent(), "a mark of another account keeps this one from being absent")?;
+    // Known by its immutable id it is closed, whatever its mark is worth.
+    stage.can_use(&person, &a).await?;
+    stage.put_away(&after, &account).await
 }
 
 pub(super) async fn a_shared_role_that_grew_is_reported_and_not_given(

@@ -18,6 +18,7 @@ macro_rules! sabotages {
 sabotages! {
     AdoptsForeignAccounts,
     BelievesAnyMark,
+    CallsClaimsAbsent,
     CheckLeavesItsProbe,
     ClosesByName,
     CloseStumblesOverVanished,

@@ -56,6 +56,11 @@ const TABLE: &[(Nature, Sabotage, &str)] = {
         (Steps, LogsSecrets, "secrecy::nothing_secret_is_in_failures_or_logs"),
         (Steps, MarksAfterCreating, "crash::an_opening_torn_anywhere_leaves_nothing_unseen"),
         (Transactions, MissesForgedMarks, "survey::it_sees_what_looks_like_ours"),
+        (
+            Transactions,
+            CallsClaimsAbsent,
+            "foreign::what_claims_to_be_ours_is_not_touched_and_not_called_absent",
+        ),
         (Transactions, MissesRightsByHand, "closing::rights_added_by_hand_are_seen_and_stripped"),
         (Transactions, MissesSessions, "closing::sessions_are_seen_and_ended"),
         (Transactions, MissesShutAccounts, "survey::it_sees_ours_and_nothing_else"),

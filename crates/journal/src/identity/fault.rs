@@ -9,7 +9,7 @@ use seal::keys::KeyFault;
 pub enum IdentityFault {
     /// There is no identity: a new one is made only on purpose, since it recognises no account of the old.
     #[error(
-        "there is no identity in {}: mount the volume that holds it, or make a new one with `tidegate init`", .path.display()
+        "there is no identity in {}: mount the volume that holds it, put it back from a backup, or make a new one with `tidegate init`; a new one closes what the journal has and nothing else: `tidegate journal rebuild --dry-run` then names the accounts that are left to be closed by hand", .path.display()
     )]
     NotThere { path: PathBuf },
     /// There is one already.

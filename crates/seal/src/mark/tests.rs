@@ -103,6 +103,29 @@ fn a_rotated_key_writes_anew_and_still_reads_the_old() {
 }
 
 #[test]
+fn what_claims_to_be_an_account_of_ours_need_not_be_it() {
+    let account = mark().draft.account;
+    let another: AccountId = serde_json::from_str("\"00000000-0000-4000-8000-000000000007\"").unwrap();
+    let text = keys().write(&mark(), LONGEST).unwrap();
+    let lost = MarkKeys::new(connector(), mark_key(2), vec![]);
+    let neighbour = MarkKeys::new(ConnectorId::parse("us-east").unwrap(), mark_key(1), vec![]);
+    let tag = text.rsplit_once(':').unwrap().1;
+    let table = [
+        ("by our key", &keys(), text.clone(), true),
+        ("by a key that is lost", &lost, text.clone(), true),
+        ("forged", &keys(), text.replace(tag, "AAAA"), true),
+        ("another connector's", &neighbour, text.clone(), false),
+        ("its payload spoilt", &keys(), text.replacen("tidegate:1:e", "tidegate:1:f", 1), false),
+        ("no mark", &keys(), "the account of Ann".to_owned(), false),
+        ("nothing but a head", &keys(), PREFIX.to_owned(), false),
+    ];
+    for (name, keys, text, expected) in table {
+        assert_eq!(keys.claims(&text, account), expected, "{name}");
+        assert!(!keys.claims(&text, another), "{name}: of another account");
+    }
+}
+
+#[test]
 fn a_tag_of_one_key_under_the_id_of_another_is_forged() {
     let rotated = MarkKeys::new(connector(), mark_key(2), vec![mark_key(1)]);
     let old = keys().write(&mark(), LONGEST).unwrap();

@@ -9,8 +9,8 @@ use model::Secret;
 use services::postgres::Mode;
 
 use super::World;
-use crate::clock;
 use crate::psql::{Login, Session};
+use crate::{clock, shop};
 
 const BLOCKED: Duration = Duration::from_secs(30);
 
@@ -57,6 +57,22 @@ impl World {
         std::fs::remove_dir_all(self.target.data_dir()).context("remove the target's files")?;
         copy_folder(copy, &self.target.data_dir())?;
         self.start_target()
+    }
+
+    /// Puts another system, with the same tables and the same admin, in the target's place; gives where the former one is.
+    pub fn replace_target(&self) -> anyhow::Result<PathBuf> {
+        tokio::task::block_in_place(|| {
+            let former = self.target.replace()?;
+            shop::fill(&self.target)?;
+            shop::make_admin(&self.target, &self.admin_password)?;
+            anyhow::Ok(former)
+        })
+        .context("replace the target")
+    }
+
+    /// Puts the former target back in its place.
+    pub fn put_target_back(&self, former: &Path) -> anyhow::Result<()> {
+        tokio::task::block_in_place(|| self.target.put_back(former)).context("put the target back")
     }
 
     /// Waits until the agent waits for a lock.

@@ -34,6 +34,7 @@ async fn play(world: &mut World) -> anyhow::Result<()> {
     world.agent.copy_journal(&kept)?;
     world.agent.lose_journal()?;
     recognised(world, &credential.account, "a mark by an older key").await?;
+    std::fs::create_dir_all(world.agent.journal()).context("a place for the journal")?;
     world.agent.put_journal_back(&kept)?;
     world.agent.start().await?;
     world.wait_connected().await?;

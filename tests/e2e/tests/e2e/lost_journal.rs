@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use e2e::shop;
-use e2e::world::{CONNECTOR, Options, World};
+use e2e::world::{CONNECTOR, INTEGRATION, Options, World};
+use e2e::{clock, shop};
 use serde_json::{Value, json};
 
 use crate::unwrapped;
@@ -79,6 +79,133 @@ async fn together(world: &mut World) -> anyhow::Result<()> {
     world.revoke(&kept).await?;
     world.wait_label(&kept, "Revoked", SOON).await?;
     world.login(&credential).run("select 1").await?.refused()?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn marks_that_are_not_ours_are_named_and_left_alone_and_an_older_one_closes_early() {
+    let mut world = unwrapped(World::start(&Options::default()).await);
+    let played = strange_marks(&mut world).await;
+    unwrapped(played.map_err(|fault| world.explained(fault)));
+}
+
+async fn strange_marks(world: &mut World) -> anyhow::Result<()> {
+    let by_hand =
+        |world: &World, text: &str| tokio::task::block_in_place(|| world.target.psql("postgres", text));
+    let mark = |world: &World, account: &str| -> anyhow::Result<String> {
+        let asked =
+            format!("select shobj_description(oid, 'pg_authid') from pg_roles where rolname = '{account}'");
+        Ok(by_hand(world, &asked)?.trim().to_owned())
+    };
+    let first = world.request(shop::ORDERS, "45s").await?;
+    world.approve(&first).await?;
+    world.wait_label(&first, "Active", SOON).await?;
+    let credential = world.credential(&first).await?;
+    let account = credential.account.clone();
+    let older = mark(world, &account)?;
+    let second = world.request(shop::GOODS, "30m").await?;
+    world.approve(&second).await?;
+    world.wait_label(&second, "Active", SOON).await?;
+    let newer = mark(world, &account)?;
+    ensure!(older.starts_with("tidegate:1:") && older != newer, "{older} and {newer}");
+
+    world.plane.kill9()?;
+    world.agent.kill9()?;
+    world.agent.lose_journal()?;
+    let parts: Vec<&str> = newer.split(':').collect();
+    let &[_, _, payload, key, tag] = parts.as_slice() else { anyhow::bail!("another form of mark: {newer}") };
+    let strangers = [
+        ("forged", format!("tidegate:1:{payload}:{key}:{}", tag.chars().rev().collect::<String>())),
+        ("tampered", format!("tidegate:1:{}:{key}:{tag}", payload.replacen('A', "B", 1))),
+        ("copied", newer.clone()),
+        ("alien", format!("tidegate:1:{payload}:{}:{tag}", key.chars().rev().collect::<String>())),
+    ];
+    for (name, comment) in &strangers {
+        let planted = format!(
+            "create role {name} login password 'planted by hand'; comment on role {name} is '{comment}'"
+        );
+        by_hand(world, &planted)?;
+    }
+    by_hand(world, &format!("comment on role \"{account}\" is '{older}'"))?;
+
+    let shown = world.agent.tidegate(["journal", "rebuild", "--dry-run", "--json"]).await?.ok()?;
+    let shown: Value = serde_json::from_str(&shown).context("read what would be rebuilt")?;
+    let duties = shown["duties"].as_array().context("duties")?;
+    ensure!(duties.len() == 1 && duties[0]["account"] == json!(account), "{shown}");
+    let named: Vec<_> = shown["not_ours"].as_array().context("what is not ours")?.iter().collect();
+    let words = |name: &str| {
+        named.iter().find(|one| one["account"] == json!(name)).map(|one| one["mark"].to_string())
+    };
+    let expected = [
+        ("forged", "does not verify"),
+        ("tampered", "does not verify"),
+        ("copied", "of another account"),
+        ("alien", "another connector's"),
+    ];
+    for (name, word) in expected {
+        ensure!(words(name).is_some_and(|said| said.contains(word)), "{name}: {shown}");
+    }
+    ensure!(named.len() == strangers.len(), "{shown}");
+
+    world.agent.start().await?;
+    let shut = "the account is shut by the deadline of the older mark: too early rather than too late";
+    world
+        .wait_read_back(&account, shut, SOON + SOON, |found| found.is_some_and(|found| found.is_shut()))
+        .await?;
+    for (name, comment) in &strangers {
+        let found = world.read_back(name)?;
+        ensure!(found.is_some_and(|found| found.can_login), "{name} was touched");
+        ensure!(mark(world, name)? == *comment, "the comment on {name} was touched");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_identity_and_journal_an_agent_names_what_it_cannot_close() {
+    let mut world = unwrapped(World::start(&Options::default()).await);
+    let played = both_lost(&mut world).await;
+    unwrapped(played.map_err(|fault| world.explained(fault)));
+}
+
+async fn both_lost(world: &mut World) -> anyhow::Result<()> {
+    let access = world.request(shop::ORDERS, "30m").await?;
+    world.approve(&access).await?;
+    world.wait_label(&access, "Active", SOON).await?;
+    let account = world.credential(&access).await?.account;
+    world.agent.kill9()?;
+    std::fs::remove_dir_all(world.agent.identity()).context("lose the identity")?;
+    world.agent.lose_journal()?;
+    let refused = world.agent.tidegate(["run"]).await?.refused()?;
+    ensure!(refused.contains("closed by hand"), "it is not told what is lost: {refused}");
+    let state = world.agent.folder().to_owned();
+    let (other, state) = (state.join("other.toml").display().to_string(), state.display().to_string());
+    world.agent.new_identity(CONNECTOR, &state, &other).await?;
+    world.agent.start().await?;
+    world.wait_connected().await?;
+    clock::until("the control plane is told of an account that is not ours any more", SOON, async || {
+        world.admin.ask(["integrations", "survey", INTEGRATION]).await?;
+        let shown = world.admin.ask(["integrations", "show", INTEGRATION]).await?;
+        let foreign =
+            shown["drift"].as_array().and_then(|all| all.iter().find(|one| one["kind"] == "foreign"));
+        Ok(foreign.is_some_and(|one| one.to_string().contains(&account)).then_some(()))
+    })
+    .await?;
+    let shown = world.agent.tidegate(["journal", "rebuild", "--dry-run", "--json"]).await?.ok()?;
+    let shown: Value = serde_json::from_str(&shown).context("read what would be rebuilt")?;
+    ensure!(shown.pointer("/not_ours/0/account") == Some(&json!(account)), "{shown}");
+    ensure!(shown["duties"] == json!([]), "{shown}");
+    // Revoked, it is not called ended before a person has closed it.
+    world.revoke(&access).await?;
+    clock::until("the end is tried and held up", SOON, async || {
+        let shown = world.show(&access).await?;
+        ensure!(shown["over"] == json!(false), "it was called ended: {shown}");
+        Ok((shown.pointer("/agent/code") == Some(&json!("account_foreign"))).then_some(()))
+    })
+    .await?;
+    ensure!(world.read_back(&account)?.is_some_and(|found| found.can_login), "a foreign account was touched");
+    let by_hand = format!("drop owned by \"{account}\"; drop role \"{account}\"");
+    tokio::task::block_in_place(|| world.target.psql(shop::DATABASE, &by_hand))?;
+    world.wait_label(&access, "Revoked", SOON + SOON).await?;
     Ok(())
 }
 

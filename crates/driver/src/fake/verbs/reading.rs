@@ -6,7 +6,7 @@ use model::{
     ResidualKind, ResourceId, Sighting,
 };
 
-use super::{Found, find, mark_of, observed_roles};
+use super::{Found, find, foreign, mark_of, observed_roles};
 use crate::fake::desk::Desk;
 use crate::fake::manifest::{READ_ONLY, READ_WRITE, THING};
 use crate::fake::sabotage::Sabotage;
@@ -99,9 +99,21 @@ pub(in crate::fake) fn observe(desk: &mut Desk<'_>, account: &AccountRef) -> Res
     let target_time = Some(desk.ask("read the time", |state| Ok(state.now))?);
     let account = match found {
         Found::Ours(number) => present(desk, number).map(Box::new),
+        Found::Foreign if claims(desk, account) => return Err(foreign()),
         Found::Foreign | Found::Nobody => None,
     };
     Ok(Observed { target_time, account })
+}
+
+/// Whether what has the account's name says that it is it, and cannot be believed.
+fn claims(desk: &Desk<'_>, account: &AccountRef) -> bool {
+    if account.immutable.is_some() || desk.has(Sabotage::CallsClaimsAbsent) {
+        return false;
+    }
+    let state = &desk.core.state;
+    let row = state.find(&account.name.0).and_then(|number| state.accounts.get(&number));
+    let mark = row.and_then(|row| row.mark.as_deref());
+    mark.is_some_and(|text| desk.context.marks.claims(text, account.id))
 }
 
 pub(in crate::fake) fn survey(desk: &mut Desk<'_>) -> Result<Vec<Sighting>, Failure> {
