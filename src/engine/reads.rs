@@ -316,3 +316,59 @@ async fn retire(
     targets.forget(&integration.id).await;
     Ok(report)
 }
+
+#[cfg(test)]
+mod tests {
+    use model::ResourceId;
+
+    use super::*;
+
+    fn tables(count: usize) -> Vec<Resource> {
+        let table = |n: usize| Resource {
+            id: ResourceId::new("postgresql-table", ["shop", &format!("t{n}")]),
+            permissions: vec![],
+            tags: Default::default(),
+        };
+        (0..count).map(table).collect()
+    }
+
+    #[tokio::test]
+    async fn few_pages_wait_and_only_the_last_one_says_that_the_list_is_whole() {
+        const WHOLE: usize = 3 * PAGES_WAITING;
+        let shop = IntegrationId::parse("shop").unwrap();
+        // The room bounds what waits, not this.
+        let (news, mut listener) = mpsc::channel(10 * WHOLE);
+        let room = Arc::new(Semaphore::new(PAGES_WAITING));
+        let telling = async {
+            let mut pages = Pages::new(&shop, &news, Arc::clone(&room));
+            pages.take(tables(WHOLE * PAGE + 1)).await.unwrap();
+            pages.complete().await.unwrap();
+        };
+        let mut telling = std::pin::pin!(telling);
+        tokio::select! {
+            biased;
+            () = &mut telling => panic!("nobody listens, and all is told"),
+            () = tokio::task::yield_now() => {}
+        }
+        assert_eq!(listener.len(), PAGES_WAITING);
+        let listening = async {
+            let mut seen = vec![];
+            for _ in 0..=WHOLE {
+                let Some(News::Resources { page, resources, end, place, .. }) = listener.recv().await else {
+                    panic!("a page")
+                };
+                assert!(place.is_some(), "page {page} waits nowhere");
+                seen.push((page, resources.len(), end));
+            }
+            seen
+        };
+        let ((), seen) = tokio::join!(telling, listening);
+        let last = seen.len() - 1;
+        for (n, (page, count, end)) in seen.iter().enumerate() {
+            assert_eq!(usize::try_from(*page), Ok(n + 1));
+            assert_eq!(*count, if n == last { 1 } else { PAGE }, "page {page}");
+            assert_eq!(matches!(end, Some(End::Complete { .. })), n == last, "page {page}: {end:?}");
+        }
+        assert!(listener.is_empty() && room.available_permits() == PAGES_WAITING);
+    }
+}

@@ -16,7 +16,8 @@ use rules::{ConnectionLine, Report};
 use seal::receipt::SignedReceipt;
 
 use super::{PLACE, at, incarnation, inverse};
-use crate::link::convert::{Fault, probes, report, resource};
+use crate::engine::reads::{End, News};
+use crate::link::convert::{Fault, news, probes, report, resource};
 
 fn account() -> AccountId {
     AccountId::from_uuid(uuid::Uuid::from_u128(5))
@@ -336,4 +337,27 @@ fn a_resource_that_nobody_could_ask_for_is_not_offered() {
     assert_eq!(wire.id.unwrap().path, ["db", "a/\"b"]);
     assert_eq!(wire.permissions, ["READ_ONLY"]);
     assert_eq!(wire.tags["owner"].len(), limits::NAME_BYTES);
+}
+
+#[test]
+fn a_page_says_that_the_list_is_whole_only_where_it_is() {
+    let broken = Failure::refused(Code::BUDGET_EXCEEDED, "too many");
+    let table = [
+        ("more come", None, (false, None)),
+        ("the last", Some(End::Complete { unlisted: vec![], count: 0 }), (true, None)),
+        ("broken off", Some(End::Broken(broken)), (false, Some("budget_exceeded"))),
+    ];
+    for (name, end, expected) in table {
+        let page = News::Resources {
+            integration: "shop".parse().unwrap(),
+            snapshot: uuid::Uuid::nil(),
+            page: 2,
+            resources: vec![],
+            end,
+            place: None,
+        };
+        let v1::report::Report::ResourcePage(told) = news(page, at(1)) else { panic!("{name}") };
+        let failure = told.failure.as_ref().map(|failure| failure.code.as_str());
+        assert_eq!((told.complete, failure), expected, "{name}");
+    }
 }
