@@ -15,7 +15,7 @@ use serde_json::Value;
 use services::postgres::Mode;
 
 use crate::door::Door;
-use crate::plane::until;
+use crate::plane::{until, until_within};
 use crate::world::{INTEGRATION, World, put};
 
 const REFERENCE: &str = "file://admin.json";
@@ -320,7 +320,8 @@ fn what_a_person_approves_is_let_through_and_the_old_place_stands() {
     assert!(said.out.contains("The running agent looks at its targets again now."), "{said:?}");
     world.wait_good(8);
     assert!(second.came() > 0);
-    world.plane.until("what is there is listed at once, too", || (listed() > before).then_some(()));
+    // Not only a minute after the discovery that was refused.
+    until_within(Duration::from_secs(40), || (listed() > before).then_some(())).expect("it is listed, too");
     let status = world.run(&["status", "--json"]).ended(0).json();
     assert_eq!(status["work"]["integrations"][0]["moved"], false, "{status}");
     let listed = bound(&world);
