@@ -200,7 +200,9 @@ impl Book {
         }
     }
 
-    /// An account with our mark that nobody here remembers: a duty to close, at the mark's deadline.
+    /// An account with our mark that nobody here remembers: a duty to close. A memory that was agreed with and has seen
+    /// the whole target before knows of all that lives there: a backup has brought this one back, and it is closed now.
+    /// Another one may have lost it: then it is held to its mark's deadlines.
     fn rebuild(&mut self, mark: &Mark, found: model::observed::Present, now: Timestamp) {
         let id = mark.draft.account;
         let Ok(grantee) = model::GranteeId::parse(format!("unremembered-{id}")) else { return };
@@ -218,17 +220,19 @@ impl Book {
         record.held = found.entitlements.clone();
         record.target = Some(mark.target.clone());
         record.phase = Phase::Closing;
+        let may_live = !self.remembers_all() || self.waits_for_survey(&mark.draft.integration);
         if self.remembers_all() {
             let mut effects = Effects::default();
+            let when = if may_live { "held to its mark's deadlines and closed" } else { "closed" };
             let detail = format!(
-                "account {} carries our mark and nobody here remembers it: it is held to its mark's deadlines and closed",
+                "account {} carries our mark and nobody here remembers it: it is {when}",
                 record.account.name
             );
             effects.alarm(Some(&mark.draft.integration), Code::ACCOUNT_UNREMEMBERED, detail, now);
             self.staged.tell(effects);
         }
         let observed = Observed { target_time: None, account: Some(Box::new(found)) };
-        if !observed.is_closed() {
+        if may_live && !observed.is_closed() {
             for (n, (until, entitlements)) in duties(mark, &record.held, now).into_iter().enumerate() {
                 let Ok(access) = AccessId::parse(format!("mark-{id}-{}-{n}", mark.draft.revision.0)) else {
                     continue;

@@ -98,6 +98,15 @@ impl Bench {
         bench
     }
 
+    /// An empty journal that has not seen a survey of its target, and a control plane that agrees with it.
+    pub(crate) fn without_survey(policy: Policy) -> Self {
+        let mut bench = Self::on(1, Ownership::Owned);
+        let actions = bench.put_integration(target(), policy);
+        assert!(actions.is_empty());
+        bench.agrees();
+        bench
+    }
+
     /// An empty journal, and nobody who says anything.
     pub(crate) fn without_control_plane() -> Self {
         Self::on(2, Ownership::Owned)

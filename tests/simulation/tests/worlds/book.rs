@@ -366,7 +366,7 @@ fn an_unremembered_account_is_held_to_each_deadline_of_its_mark() {
     let connector = ConnectorId::parse("bench").unwrap();
     let draft = record.mark_draft(&connector, bench.book.now());
     let found = marked(present(&record.account, Login::Open, &record.held), draft);
-    let mut fresh = bench_without_memory();
+    let mut fresh = Bench::without_survey(Policy::default());
     fresh.input(Input::Surveyed {
         integration: target(),
         sightings: vec![Sighting { found }],
@@ -460,7 +460,7 @@ fn an_unremembered_account_that_has_ended_is_not_held_by_the_same_mark_again() {
         let found = marked(present(&record.account, Login::Open, &record.held), draft.clone());
         Input::Surveyed { integration: target(), sightings: vec![Sighting { found }], complete: true }
     };
-    let mut fresh = Bench::new(Ownership::Owned, cleanup(0));
+    let mut fresh = Bench::without_survey(cleanup(0));
     let held = fresh.input(sighted(&draft));
     assert!(held.is_empty(), "until its deadlines: {held:?}");
     let (incarnation, position) = (Incarnation::from_uuid(uuid::Uuid::from_u128(9)), Position(0));
@@ -473,15 +473,62 @@ fn an_unremembered_account_that_has_ended_is_not_held_by_the_same_mark_again() {
     let again = fresh.input(sighted(&draft));
     assert_eq!(again[0].act.word(), "close", "what has ended never lives again");
     fresh.well(again);
-    // A later life of it, that yet another memory has lost, is held to its own deadlines.
+    // Nor does another life of it: who has seen the whole target knows of all that lives there.
     draft.revision = draft.revision.next();
-    let held = fresh.input(sighted(&draft));
-    assert!(held.is_empty(), "{held:?}");
-    assert_eq!(fresh.book.account(account("ann")).unwrap().accesses.len(), 2);
+    let again = fresh.input(sighted(&draft));
+    assert_eq!(again[0].act.word(), "close");
 }
 
-fn bench_without_memory() -> Bench {
-    bench()
+#[test]
+fn what_a_backup_of_the_target_brings_back_is_closed_though_it_was_deleted_and_forgotten() {
+    let mut bench = Bench::new(Ownership::Owned, cleanup(0));
+    let actions = bench.put("a", "ann", &["orders"], 30);
+    bench.well(actions);
+    let record = bench.book.account(account("ann")).unwrap().clone();
+    let draft = record.mark_draft(&ConnectorId::parse("bench").unwrap(), bench.book.now());
+    let ending = bench.order(Order::EndAccess { access: id("a") });
+    bench.well(ending);
+    assert!(bench.book.account(account("ann")).is_none(), "closed and deleted");
+    let found = marked(present(&record.account, Login::Open, &record.held), draft);
+    let sightings = vec![Sighting { found }];
+    let closing = bench.input(Input::Surveyed { integration: target(), sightings, complete: true });
+    assert_eq!(closing[0].act.word(), "close", "its mark says that it may live, and it was ended");
+    assert_eq!(bench.alarms(&Code::ACCOUNT_UNREMEMBERED), 1);
+    bench.well(closing);
+    assert!(bench.book.account(account("ann")).is_none());
+}
+
+#[test]
+fn an_unremembered_account_may_live_when_journal_and_control_plane_were_put_back_together() {
+    let another = Incarnation::from_uuid(uuid::Uuid::from_u128(10));
+    for (name, by, refused, held) in [
+        ("one that has met this journal would have told", control_plane(), false, false),
+        ("one that was restored may have lost count", another, false, true),
+        ("and that could not be written down", another, true, true),
+    ] {
+        let mut bench = bench();
+        let copy = bench.journal.snapshot();
+        let actions = bench.put("a", "ann", &["orders"], 30);
+        bench.well(actions);
+        let record = bench.book.account(account("ann")).unwrap().clone();
+        let draft = record.mark_draft(&ConnectorId::parse("bench").unwrap(), bench.book.now());
+        let found = marked(present(&record.account, Login::Open, &record.held), draft);
+        bench.come_back_with(copy);
+        if refused {
+            bench.journal.break_writes(Fate::Full);
+        }
+        bench.input(Input::JournalIsCurrent { by });
+        if refused {
+            bench.journal.mend();
+            bench.input(Input::CloseOnly(None));
+        }
+        let sightings = vec![Sighting { found }];
+        let actions = bench.input(Input::Surveyed { integration: target(), sightings, complete: true });
+        let words: Vec<_> = actions.iter().map(|action| action.act.word()).collect();
+        assert_eq!(words, if held { vec![] } else { vec!["close"] }, "{name}");
+        let accesses = bench.book.account(account("ann")).unwrap().accesses.len();
+        assert_eq!(accesses, usize::from(held), "{name}");
+    }
 }
 
 #[test]
