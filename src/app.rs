@@ -153,7 +153,7 @@ pub async fn run(
         secrets: Arc::clone(&secrets),
         clock: Arc::clone(&clock),
     };
-    let Held { journal, seat } = match begun {
+    let Held { journal, seat, close_only } = match begun {
         Begun::Own(held) => held,
         Begun::Shared(shared) => {
             tell();
@@ -217,6 +217,7 @@ pub async fn run(
         survey_every: config.engine.survey_every,
         news: news_out,
         guard,
+        close_only,
     };
     let (engine, published) = Engine::restore(parts, inbox).await?;
     let down = admin::Link::Down { since: started, reason: "it is not begun yet".into() };
@@ -355,6 +356,8 @@ pub async fn run(
 struct Held {
     journal: Arc<dyn Journal>,
     seat: Option<Seat>,
+    /// Why it can only be read.
+    close_only: Option<String>,
 }
 
 /// How far the journal is had before anything else is begun.
@@ -366,17 +369,19 @@ enum Begun<'c> {
 /// Opens the journal of one agent. One of a newer build is read: what it knows of is closed, and nothing else is done.
 async fn of_one(journal: &config::Journal, store: &IdentityStore) -> Result<Held, AppFault> {
     let options = of_file(journal).unwrap_or_else(|| SqliteOptions::new(&journal.dir));
-    let opened = match Sqlite::open(options.clone()).await {
-        Err(JournalFault::TooNew { .. }) => Sqlite::open_close_only(options).await?,
-        opened => opened?,
+    let (opened, close_only) = match Sqlite::open(options.clone()).await {
+        Err(fault @ JournalFault::TooNew { .. }) => {
+            tracing::error!(%fault, "A newer build wrote the journal: it is only read, and only closing is done");
+            (Sqlite::open_close_only(options).await?, Some(fault.to_string()))
+        }
+        opened => (opened?, None),
     };
-    let opened: Arc<dyn Journal> = Arc::new(opened);
     if let Ok(true) = store.shares_volume_with(&journal.dir) {
         tracing::warn!(
             "Identity and journal are on one volume: if it is lost, open accounts cannot be recognised any more"
         );
     }
-    Ok(Held { journal: opened, seat: None })
+    Ok(Held { journal: Arc::new(opened), seat: None, close_only })
 }
 
 /// Waits for the lease of a shared journal. `None` when the agent was told to stop before.
@@ -394,7 +399,8 @@ async fn stand_by(
             seat = &mut waiting => {
                 let seat = seat?;
                 let journal: Arc<dyn Journal> = Arc::new(seat.database.journal(seat.leadership.epoch()));
-                return Ok(Some(Held { journal, seat: Some(seat) }));
+                let close_only = seat.database.too_new().map(ToString::to_string);
+                return Ok(Some(Held { journal, seat: Some(seat), close_only }));
             }
             Ok(()) = reloads.changed() => drop(reload.again().await),
             notice = crew.watch() => if let Notice::Stop { worker, reason } = notice {
@@ -409,7 +415,10 @@ fn readiness_of(shown: &Published, link: &admin::Link) -> Readiness {
     let journal = if shown.journal_works {
         Part::Good
     } else {
-        Part::Bad { reason: "it cannot be written: look at its volume, or at its database".into() }
+        Part::Bad {
+            reason: "it cannot be written, or has no room left: look at its volume, or at its database"
+                .into(),
+        }
     };
     let identity = match &shown.identity_fault {
         None => Part::Good,

@@ -3,6 +3,10 @@
 //! Gives the wall clock and the time since boot, both at one moment; time slept counts in the latter.
 //! Everything else takes a [`Reading`] or a [`Timestamp`] as an argument. What the two mean together is
 //! for `rules::clock` to say.
+//!
+//! In a debug build a test may set a running process's clocks: `CLOCK_TIDEGATE_FILE` names a file with two whole
+//! numbers, by how many milliseconds the wall clock and the time since boot are put forward. It is read at each look;
+//! while there is none, nothing is. A release build has nothing of this.
 
 use model::{Span, Timestamp};
 use rules::Reading;
@@ -32,11 +36,34 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn read(&self) -> Reading {
+        let (wall, since_boot) = shift();
         Reading {
-            wall: Timestamp::from_millis(millis(clock_gettime(ClockId::Realtime))),
-            monotonic: Span::from_millis(millis(clock_gettime(SINCE_BOOT))),
+            wall: Timestamp::from_millis(millis(clock_gettime(ClockId::Realtime)).saturating_add(wall)),
+            monotonic: Span::from_millis(millis(clock_gettime(SINCE_BOOT)).saturating_add(since_boot)),
         }
     }
+}
+
+/// By how many milliseconds a test puts wall clock and time since boot forward.
+#[cfg(not(debug_assertions))]
+const fn shift() -> (i64, i64) {
+    (0, 0)
+}
+
+#[cfg(debug_assertions)]
+fn shift() -> (i64, i64) {
+    use std::path::PathBuf;
+    use std::sync::OnceLock;
+    static FILE: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let file = FILE.get_or_init(|| std::env::var_os("CLOCK_TIDEGATE_FILE").map(PathBuf::from));
+    let text = file.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
+    text.as_deref().and_then(shifts).unwrap_or_default()
+}
+
+#[cfg(debug_assertions)]
+fn shifts(text: &str) -> Option<(i64, i64)> {
+    let (wall, since_boot) = text.trim().split_once(' ')?;
+    Some((wall.parse().ok()?, since_boot.parse().ok()?))
 }
 
 fn millis(time: Timespec) -> i64 {
@@ -85,6 +112,21 @@ mod tests {
         let second = SystemClock.read();
         assert!(first.wall > "2025-01-01T00:00:00Z".parse().unwrap(), "{first:?}");
         assert!(first.monotonic > Span::ZERO && second.monotonic >= first.monotonic, "{second:?}");
+    }
+
+    #[cfg(debug_assertions)]
+    #[test]
+    fn what_a_test_sets_the_clocks_by_is_two_whole_numbers() {
+        let table = [
+            ("both", "3600000 -5\n", Some((3_600_000, -5))),
+            ("nothing", "", None),
+            ("one", "7", None),
+            ("words", "an hour", None),
+            ("too much", "1 2 3", None),
+        ];
+        for (name, text, expected) in table {
+            assert_eq!(shifts(text), expected, "{name}");
+        }
     }
 
     #[test]

@@ -77,6 +77,8 @@ pub(crate) struct Parts {
     pub(crate) news: mpsc::Sender<News>,
     /// The guardrails that hold.
     pub(crate) guard: Guard,
+    /// Why the journal can only be read, as long as this process lives.
+    pub(crate) close_only: Option<String>,
 }
 
 /// The engine, restored and not yet running.
@@ -96,6 +98,8 @@ pub(crate) struct Engine {
     seen: (mpsc::Sender<Sightings>, mpsc::Receiver<Sightings>),
     shown: watch::Sender<Published>,
     journal_works: bool,
+    /// The journal has no room but what was kept for closing.
+    full: bool,
     /// A batch was lost and the journal could not be read since: memory is not the truth, but all there is.
     unread: bool,
     /// How often orders may have been lost on their way into the journal.
@@ -139,7 +143,8 @@ impl Engine {
     ) -> Result<(Self, watch::Receiver<Published>), EngineFault> {
         let (saved, identity_fault) = remembered(&parts).await;
         let (book, incarnation, committed) = load(&parts, &saved).await?;
-        let (shown, published) = watch::channel(showing::first(&book, incarnation));
+        let journal_works = parts.close_only.is_none();
+        let (shown, published) = watch::channel(showing::first(&book, incarnation, journal_works));
         let told = Told::of(&book);
         let performer = Arc::new(Performer::new(Arc::clone(&parts.targets)));
         let engine = Self {
@@ -154,7 +159,8 @@ impl Engine {
             messages,
             seen: mpsc::channel(64),
             shown,
-            journal_works: true,
+            journal_works,
+            full: false,
             unread: false,
             lapses: 0,
             identity_fault,
@@ -273,9 +279,14 @@ impl Engine {
     }
 
     fn read(&mut self, read: Read) {
-        let Read { integration, reading, health, retired, identity } = read;
+        let Read { integration, reading, health, retired, identity, said } = read;
         let failure = health.as_ref().and_then(|outcome| outcome.as_ref().err());
         self.tell_reading(&integration, reading, failure);
+        let known = self.book.integration(&integration.id).and_then(|record| record.target.as_ref());
+        // The clock of another target that answers in its place is no witness.
+        if let Some(said) = said.filter(|_| known.is_some() && known == identity.as_ref()) {
+            self.book.handle(Input::Heard { source: Source::Target, said }, self.parts.clock.read());
+        }
         if let Some(identity) = identity.filter(|_| self.leads_there(&integration)) {
             let integration = integration.id.clone();
             self.book.handle(Input::Identified { integration, identity }, self.parts.clock.read());
@@ -312,6 +323,9 @@ impl Engine {
     }
 
     fn dispatch(&mut self, actions: Vec<Action>) {
+        if !actions.is_empty() {
+            self.parts.targets.time_is(self.book.now());
+        }
         for action in actions {
             let Some(record) = self.book.integration(&action.integration) else { continue };
             let present = Arc::new(record.integration.clone());
@@ -402,5 +416,8 @@ async fn load(
         );
     }
     book.handle(Input::Remembered(remembered.values().cloned().collect()), reading);
+    if let Some(reason) = &parts.close_only {
+        book.handle(Input::CloseOnly(Some(reason.clone())), reading);
+    }
     Ok((book, loaded.incarnation, committed))
 }

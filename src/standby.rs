@@ -1,6 +1,7 @@
 //! Standing by: waits for the lease of a shared journal, warm: everything but the journal is ready.
 //!
-//! A database that does not answer is waited for, too; one that is damaged or needs a newer build is not.
+//! A database that does not answer is waited for, too; one that is damaged is not. One that needs a newer build is left to
+//! builds that can use it, as long as one of them is there; then its lease is taken for closing alone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,10 +45,8 @@ pub(crate) async fn wait(
                 let leadership = Arc::new(Leadership::taken(epoch, asked, Arc::clone(clock)));
                 return Ok(Seat { database, leadership });
             }
-            Ok(Ok((_, Taking::Held(holder)))) => shown.held(holder),
-            Ok(Err(fault @ (JournalFault::Damaged { .. } | JournalFault::TooNew { .. }))) => {
-                return Err(fault);
-            }
+            Ok(Ok((database, Taking::Held(holder)))) => shown.held(holder, database.too_new()),
+            Ok(Err(fault @ JournalFault::Damaged { .. })) => return Err(fault),
             Ok(Err(fault)) => shown.troubled(fault.to_string()),
             Err(_) => {
                 shown.troubled(format!("the journal's database did not answer within {LOOKS_WITHIN:?}"))
@@ -63,7 +62,13 @@ async fn look(
 ) -> Result<(Arc<Database>, Taking), JournalFault> {
     let database = match known {
         Some(database) => Arc::clone(database),
-        None => Arc::clone(known.insert(Arc::new(Database::open(options.clone()).await?))),
+        None => {
+            let opened = Database::open_or_close_only(options.clone()).await?;
+            if let Some(fault) = opened.too_new() {
+                tracing::error!(%fault, "A newer build wrote the journal: it is only read, and only closing is done");
+            }
+            Arc::clone(known.insert(Arc::new(opened)))
+        }
     };
     let taking = database.take().await?;
     Ok((database, taking))
@@ -77,13 +82,16 @@ struct Shown<'r> {
 }
 
 impl Shown<'_> {
-    fn held(&mut self, holder: Holder) {
+    fn held(&mut self, holder: Holder, too_new: Option<&JournalFault>) {
         let now = Some((holder.instance, holder.epoch));
         if self.active != now || self.trouble.is_some() {
             tracing::info!(active = %holder.instance, epoch = holder.epoch, "Standing by: another instance is active");
         }
         (self.active, self.trouble) = (now, None);
-        self.show(Part::Good);
+        self.show(match too_new {
+            None => Part::Good,
+            Some(fault) => Part::Bad { reason: fault.to_string() },
+        });
     }
 
     fn troubled(&mut self, why: String) {

@@ -341,7 +341,7 @@ impl Performer {
     async fn observe(&self, opened: &Opened, account: &AccountRef) -> Result<Observed, Failure> {
         let observed = opened.target.observe(account).await?;
         if let Some(said) = observed.target_time {
-            opened.heard(said, self.targets.shop.clock.wall());
+            opened.heard(said, self.targets.now());
         }
         Ok(observed)
     }

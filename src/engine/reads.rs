@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use driver::sink::{Resource, ResourceSink, SightingSink, Unlisted};
 use driver::{CheckReport, RetireReport};
-use model::{Code, Failure, Integration, IntegrationId, Revision, Sighting, TargetIdentity};
+use model::{Code, Failure, Integration, IntegrationId, Revision, Sighting, TargetIdentity, Timestamp};
 use rules::drift::Survey;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
@@ -99,6 +99,8 @@ pub(crate) struct Read {
     pub(crate) reading: Reading,
     /// Who answered.
     pub(crate) identity: Option<TargetIdentity>,
+    /// What time it is there.
+    pub(crate) said: Option<Timestamp>,
     /// What it says of the target's health; `None` when it was not about that and went well.
     pub(crate) health: Option<Result<CheckReport, Failure>>,
     /// What retiring removed and had to leave.
@@ -115,12 +117,17 @@ pub(crate) async fn read(
     seen: mpsc::Sender<Sightings>,
 ) -> Read {
     let (deadline, begun) = (targets.shop.listing_deadline, Instant::now());
-    let (mut pages, mut identity) = (Pages::new(&integration.id, &news, room), None);
+    let mut pages = Pages::new(&integration.id, &news, room);
+    let (mut identity, mut said) = (None, None);
     let work = async {
         let opened = targets.open(&integration).await?;
         identity = Some(opened.identity.clone());
         match reading {
-            Reading::Check => check(&opened, &integration, &news).await.map(|report| (Some(report), None)),
+            Reading::Check => {
+                let report = check(&opened, &integration, &news).await?;
+                said = opened.target.time().await?;
+                Ok((Some(report), None))
+            }
             Reading::Discover => discover(&opened, &integration, &mut pages).await.map(|()| (None, None)),
             Reading::Survey => survey(&opened, &integration, seen).await.map(|()| (None, None)),
             Reading::Retire => {
@@ -129,8 +136,14 @@ pub(crate) async fn read(
         }
     };
     let done = timeout(deadline, work).await;
-    let came_to =
-        |health, retired| Read { integration: Arc::clone(&integration), reading, health, identity, retired };
+    let came_to = |health, retired| Read {
+        integration: Arc::clone(&integration),
+        reading,
+        health,
+        identity,
+        said,
+        retired,
+    };
     measures::read(reading, matches!(done, Ok(Ok(_))), begun.elapsed());
     let failure = match done {
         Ok(Ok((report, retired))) => return came_to(report.map(Ok), retired),

@@ -44,8 +44,8 @@ impl Engine {
 }
 
 /// Returns what is shown of a book before anything was done with it.
-pub(super) fn first(book: &Book, journal: Incarnation) -> Published {
-    show(book, journal, true, count(book, &BTreeMap::new()))
+pub(super) fn first(book: &Book, journal: Incarnation, journal_works: bool) -> Published {
+    show(book, journal, journal_works, count(book, &BTreeMap::new()))
 }
 
 fn show(

@@ -3,13 +3,14 @@
 //! reference is bound to. A former place of an integration has a connection of its own, for closing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use driver::{Caller, Predecessors, Settings, Target, TargetContext, TargetSecret};
 use journal::identity::IdentityStore;
-use model::{Code, ConnectorId, Failure, Integration, IntegrationId, Retry, TargetIdentity, Timestamp};
+use model::{Code, ConnectorId, Failure, Integration, IntegrationId, Retry, Span, TargetIdentity, Timestamp};
+use rules::Reading;
 use seal::keys::SealingKey;
 use seal::mark::MarkKeys;
 use secrets::binding::{Endpoint, Mode};
@@ -57,6 +58,8 @@ pub(crate) struct Targets {
     pub(crate) shop: Shop,
     slots: Mutex<BTreeMap<(IntegrationId, Place), Arc<Slot>>>,
     gate: Gate,
+    /// Effective time, and the time since boot when it was that.
+    effective: std::sync::Mutex<(Timestamp, Span)>,
 }
 
 /// One integration's place. The lock is held while connecting, so that one connection is made for all who
@@ -64,8 +67,22 @@ pub(crate) struct Targets {
 #[derive(Default)]
 struct Slot {
     live: Mutex<Option<Live>>,
-    /// The target's clock minus ours, in milliseconds, as last heard.
+    /// The target's clock minus effective time, in milliseconds, as last heard.
     ahead_ms: AtomicI64,
+}
+
+impl Slot {
+    fn in_target_time(&self, at: Timestamp) -> Timestamp {
+        // An account that never expires does not begin to by somebody's clock.
+        if at == Timestamp::NEVER {
+            return at;
+        }
+        Timestamp::from_millis(at.as_millis().saturating_add(self.ahead_ms.load(Ordering::Relaxed)))
+    }
+
+    fn heard(&self, said: Timestamp, ours: Timestamp) {
+        self.ahead_ms.store(said.as_millis().saturating_sub(ours.as_millis()), Ordering::Relaxed);
+    }
 }
 
 #[derive(Clone)]
@@ -86,19 +103,35 @@ pub(crate) struct Opened {
 impl Opened {
     /// Returns a time of ours as the target's clock will show it.
     pub(crate) fn in_target_time(&self, at: Timestamp) -> Timestamp {
-        Timestamp::from_millis(at.as_millis().saturating_add(self.slot.ahead_ms.load(Ordering::Relaxed)))
+        self.slot.in_target_time(at)
     }
 
-    /// Notes what the target's clock said just now.
+    /// Notes what the target's clock said just now, where effective time is `ours`.
     pub(crate) fn heard(&self, said: Timestamp, ours: Timestamp) {
-        self.slot.ahead_ms.store(said.as_millis().saturating_sub(ours.as_millis()), Ordering::Relaxed);
+        self.slot.heard(said, ours);
     }
 }
 
 impl Targets {
     pub(crate) fn new(shop: Shop) -> Self {
         let gate = Gate::new(Arc::clone(&shop.identity), shop.bindings);
-        Self { shop, slots: Mutex::default(), gate }
+        let Reading { wall, monotonic } = shop.clock.read();
+        let effective = std::sync::Mutex::new((wall, monotonic));
+        Self { shop, slots: Mutex::default(), gate, effective }
+    }
+
+    /// Takes what the rules say what time it is.
+    pub(crate) fn time_is(&self, effective: Timestamp) {
+        let since_boot = self.shop.clock.read().monotonic;
+        *self.effective.lock().unwrap_or_else(PoisonError::into_inner) = (effective, since_boot);
+    }
+
+    /// Returns effective time: deadlines are crossed by it, whatever somebody does to the machine's clock meanwhile.
+    pub(crate) fn now(&self) -> Timestamp {
+        let Reading { wall, monotonic } = self.shop.clock.read();
+        let (then, since_boot) = *self.effective.lock().unwrap_or_else(PoisonError::into_inner);
+        let ran = monotonic.as_millis().saturating_sub(since_boot.as_millis());
+        then.plus(Span::from_millis(ran)).max(wall)
     }
 
     /// Returns the live target of an integration, connecting if need be.
@@ -130,6 +163,10 @@ impl Targets {
                     old.target.close().await;
                 }
                 let made = self.connect(integration).await?;
+                // Not needed to go on: what is observed tells it, too.
+                if let Ok(Ok(Some(said))) = timeout(self.shop.connect_deadline, made.target.time()).await {
+                    slot.heard(said, self.now());
+                }
                 *live = Some(made.clone());
                 made
             }
@@ -140,8 +177,15 @@ impl Targets {
 
     /// Drops the connection of an integration after a failure that it cannot outlive.
     pub(crate) async fn failed(&self, integration: &IntegrationId, failure: &Failure) {
-        let lost =
-            [Code::UNREACHABLE, Code::TIMED_OUT, Code::LOGIN_REFUSED, Code::TLS_REFUSED, Code::READ_ONLY];
+        let lost = [
+            Code::UNREACHABLE,
+            Code::TIMED_OUT,
+            Code::LOGIN_REFUSED,
+            Code::TLS_REFUSED,
+            Code::READ_ONLY,
+            // Who answers there now is asked anew, and told.
+            Code::TARGET_REPLACED,
+        ];
         if lost.contains(&failure.code) {
             self.forget(integration).await;
         }
@@ -285,4 +329,33 @@ async fn close(slot: Option<Arc<Slot>>) {
 /// Nothing that matters was sent before the connection stood: doubt about it is no doubt about the target.
 fn not_done(failure: Failure) -> Failure {
     Failure { certainty: failure.certainty.min(model::Certainty::NotDone), ..failure }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn native_expiry_is_a_deadline_by_the_targets_own_clock() {
+        const DEADLINE: i64 = 1_795_309_200;
+        let at = Timestamp::from_secs;
+        let table = [
+            // name, seconds that the target is ahead of effective time, the deadline, the same there
+            ("clocks agree", 0, at(DEADLINE), at(DEADLINE)),
+            ("the target is an hour ahead", 3_600, at(DEADLINE), at(DEADLINE + 3_600)),
+            ("the target is an hour behind", -3_600, at(DEADLINE), at(DEADLINE - 3_600)),
+            ("the target is years behind", -378_000_000, at(DEADLINE), at(DEADLINE - 378_000_000)),
+            ("past 2038", 60, at(i64::from(i32::MAX) - 30), at(i64::from(i32::MAX) + 30)),
+            ("past 2106", 60, at(i64::from(u32::MAX) - 30), at(i64::from(u32::MAX) + 30)),
+            ("the end of time stays it", -3_600, Timestamp::NEVER, Timestamp::NEVER),
+            ("before 1970 there is no time", -3_600, at(60), Timestamp::ZERO),
+        ];
+        let ours = at(DEADLINE - 1_800);
+        for (name, ahead, deadline, expected) in table {
+            let slot = Slot::default();
+            assert_eq!(slot.in_target_time(deadline), deadline, "{name}: before it was heard");
+            slot.heard(at(ours.as_secs() + ahead), ours);
+            assert_eq!(slot.in_target_time(deadline), expected, "{name}");
+        }
+    }
 }

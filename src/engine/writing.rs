@@ -38,7 +38,11 @@ impl Engine {
         if !self.journal_works {
             tracing::info!("The journal could be read again");
         }
-        self.journal_works = true;
+        self.journal_works = self.parts.close_only.is_none() && !self.full;
+        if self.full {
+            let reason = "the journal has no room but what is kept for closing".to_string();
+            self.book.handle(Input::CloseOnly(Some(reason)), self.parts.clock.read());
+        }
         self.unread = false;
         self.lapses += 1;
         Ok(())
@@ -84,11 +88,11 @@ impl Engine {
                 self.dispatch(actions);
                 Ok(true)
             }
-            Err(
-                fault @ (JournalFault::NotWritten { .. }
-                | JournalFault::Full { .. }
-                | JournalFault::TooNew { .. }),
-            ) => {
+            Err(fault @ JournalFault::Full { .. }) => {
+                self.refused(step, &fault);
+                Ok(self.make_room().await)
+            }
+            Err(fault @ (JournalFault::NotWritten { .. } | JournalFault::TooNew { .. })) => {
                 self.refused(step, &fault);
                 Ok(false)
             }
@@ -128,6 +132,29 @@ impl Engine {
         self.dispatch(closing);
     }
 
+    /// Has the journal give up what it kept back, for closing to be recorded in. Returns whether that helps.
+    async fn make_room(&mut self) -> bool {
+        self.full = true;
+        match self.parts.journal.release_reserve().await {
+            Ok(freed) => freed > 0,
+            Err(fault) => {
+                tracing::error!(%fault, "The journal's reserve could not be given up: closing goes on and is not recorded");
+                false
+            }
+        }
+    }
+
+    /// Whether there is room again for more than closing.
+    async fn has_room(&mut self) -> bool {
+        if self.full {
+            match self.parts.journal.restore_reserve().await {
+                Ok(()) => self.full = false,
+                Err(fault) => tracing::debug!(%fault, "The journal's volume still has no room"),
+            }
+        }
+        !self.full
+    }
+
     /// Tries again what was refused.
     pub(super) async fn probe(&mut self) {
         if self.identity_fault.is_some() {
@@ -146,6 +173,9 @@ impl Engine {
             if let Err(fault) = self.reload().await {
                 tracing::debug!(%fault, "The journal still cannot be read");
             }
+            return;
+        }
+        if !self.has_room().await {
             return;
         }
         self.probes += 1;

@@ -296,6 +296,11 @@ pub trait Target: Send + Sync {
     /// Returns the fingerprint of the system itself.
     async fn identify(&self) -> Result<TargetIdentity, Failure>;
 
+    /// Returns what the target's clock says now; `None` when it cannot be asked for that alone.
+    async fn time(&self) -> Result<Option<Timestamp>, Failure> {
+        Ok(None)
+    }
+
     /// Does the least that proves the verbs can work; leaves nothing behind.
     async fn check(&self) -> Result<CheckReport, Failure>;
 

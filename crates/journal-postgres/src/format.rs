@@ -1,6 +1,7 @@
 //! The database's format: what is in the schema, which build may use it, and how an older one is brought up.
 //!
-//! Formats expand and contract, as those of the SQLite journal do.
+//! Formats expand and contract, as those of the SQLite journal do. What the lease needs never changes: `lease` as a whole,
+//! `head.connector`, `head.epoch` and `format`. So builds of any format agree on who acts.
 
 use journal::{JournalFault, sums};
 use uuid::Uuid;
@@ -29,18 +30,27 @@ const REACHED: &str = "UPDATE format SET version = $1";
 enum Found {
     Nothing,
     Version(u32),
+    TooNew { needed: u32 },
 }
 
-/// Looks at the format, and brings it up when the journal is to be written to. Returns false when there is none and
-/// none may be made.
+/// What can be done with the journal.
+pub(crate) enum Settled {
+    /// There is none, and none may be made.
+    Nothing,
+    Usable,
+    /// A newer build has left this one behind: it can be read as far as it is understood.
+    TooNew(JournalFault),
+}
+
+/// Looks at the format, and brings it up when the journal is to be written to.
 ///
 /// # Errors
-/// [`JournalFault::TooNew`], [`JournalFault::Damaged`], or [`JournalFault::Unusable`] with the way out.
+/// [`JournalFault::Damaged`], or [`JournalFault::Unusable`] with the way out.
 pub(crate) async fn settle(
     line: &mut Line,
     options: &Options,
     may_write: bool,
-) -> Result<bool, JournalFault> {
+) -> Result<Settled, JournalFault> {
     let name = options.name();
     let sort = |met: Met| faults::opening(&name, &met);
     if may_write {
@@ -50,12 +60,19 @@ pub(crate) async fn settle(
         line.run("BEGIN READ ONLY").await.map_err(sort)?;
     }
     let found = examine(line, options, &name).await?;
-    match (found, may_write) {
-        (Found::Nothing, false) => return Ok(false),
-        (Found::Nothing, true) => bring_up(line, options, 0).await.map_err(sort)?,
-        (Found::Version(version), true) => bring_up(line, options, version).await.map_err(sort)?,
-        (Found::Version(_), false) => {}
-    }
+    let settled = match (found, may_write) {
+        (Found::Nothing, false) => return Ok(Settled::Nothing),
+        (Found::Nothing, true) => {
+            bring_up(line, options, 0).await.map_err(sort)?;
+            Settled::Usable
+        }
+        (Found::Version(version), true) => {
+            bring_up(line, options, version).await.map_err(sort)?;
+            Settled::Usable
+        }
+        (Found::Version(_), false) => Settled::Usable,
+        (Found::TooNew { needed }, _) => Settled::TooNew(JournalFault::TooNew { needed, ours: NEWEST }),
+    };
     let owner = line.rows(CONNECTOR, &[]).await.map_err(sort)?;
     let Some(owner) = owner.first().map(|row| row.get::<_, String>(0)) else {
         return Err(damaged(&name, "it has no head"));
@@ -70,7 +87,7 @@ pub(crate) async fn settle(
         ));
     }
     line.run("COMMIT").await.map_err(sort)?;
-    Ok(true)
+    Ok(settled)
 }
 
 async fn examine(line: &mut Line, options: &Options, name: &str) -> Result<Found, JournalFault> {
@@ -104,7 +121,7 @@ async fn examine(line: &mut Line, options: &Options, name: &str) -> Result<Found
     });
     match numbers {
         None => Err(damaged(name, "it does not say which format it has")),
-        Some((_, needed)) if needed > NEWEST => Err(JournalFault::TooNew { needed, ours: NEWEST }),
+        Some((_, needed)) if needed > NEWEST => Ok(Found::TooNew { needed }),
         Some((version, _)) => Ok(Found::Version(version)),
     }
 }

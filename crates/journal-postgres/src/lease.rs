@@ -16,12 +16,12 @@ use crate::line::{Line, Step};
 use crate::options::Options;
 use crate::reader::{stored, unsigned};
 
-/// Takes it when it has ended, or is ours already: then under a new epoch all the same.
+/// Takes it when it has ended for so long, or is ours already: then under a new epoch all the same.
 const TAKE: &str = "INSERT INTO lease AS held (connector, instance, epoch, until) \
      VALUES ($1, $2, 1, clock_timestamp() + $3 * interval '1 millisecond') \
      ON CONFLICT (connector) DO UPDATE SET instance = excluded.instance, epoch = held.epoch + 1, \
         until = clock_timestamp() + $3 * interval '1 millisecond' \
-     WHERE held.until <= clock_timestamp() OR held.instance = excluded.instance RETURNING epoch";
+     WHERE held.until + $4 * interval '1 millisecond' <= clock_timestamp() OR held.instance = excluded.instance RETURNING epoch";
 /// From here on an earlier epoch writes nothing; waits for a write that is under way.
 const FENCE: &str = "UPDATE head SET epoch = $1";
 const HELD: &str = "SELECT instance, epoch, \
@@ -34,12 +34,14 @@ const RELEASE: &str = "UPDATE lease SET until = clock_timestamp() \
 /// Where the lease is asked for.
 pub(crate) struct Leases {
     options: Arc<Options>,
+    /// For how long after its end it is left to others.
+    yields: Span,
     line: Mutex<Option<Line>>,
 }
 
 impl Leases {
-    pub(crate) fn new(options: Arc<Options>) -> Self {
-        Self { options, line: Mutex::default() }
+    pub(crate) fn new(options: Arc<Options>, yields: Span) -> Self {
+        Self { options, yields, line: Mutex::default() }
     }
 
     async fn with<T>(&self, work: impl AsyncFnOnce(&mut Line) -> Result<T, Met>) -> Result<T, JournalFault> {
@@ -57,8 +59,7 @@ impl Leases {
     }
 
     fn lasts() -> f64 {
-        // A double is what an interval is multiplied by.
-        LASTS.as_std().as_secs_f64() * 1000.0
+        millis(LASTS)
     }
 
     async fn holder(&self, line: &mut Line) -> Result<Option<Holder>, Met> {
@@ -72,6 +73,11 @@ impl Leases {
     }
 }
 
+/// A double is what an interval is multiplied by.
+fn millis(span: Span) -> f64 {
+    span.as_std().as_secs_f64() * 1000.0
+}
+
 fn epoch_of(rows: Option<&Vec<Row>>) -> Option<u64> {
     rows.and_then(|rows| rows.first()).map(|row| unsigned(row.get(0)))
 }
@@ -80,9 +86,10 @@ fn epoch_of(rows: Option<&Vec<Row>>) -> Option<u64> {
 impl LeaseStore for Leases {
     async fn take(&self) -> Result<Taking, JournalFault> {
         let (connector, instance) = (self.options.connector.as_str(), self.options.instance.as_uuid());
-        let lasts = Self::lasts();
+        let (lasts, yields) = (Self::lasts(), millis(self.yields));
         let taken = self.with(async |line| {
-            let steps = vec![Step::Bare("BEGIN"), Step::Prepared(TAKE, vec![&connector, &instance, &lasts])];
+            let steps =
+                vec![Step::Bare("BEGIN"), Step::Prepared(TAKE, vec![&connector, &instance, &lasts, &yields])];
             let taken = line.exchange(steps).await?;
             let Some(epoch) = epoch_of(taken.get(1)) else {
                 line.run("ROLLBACK").await?;

@@ -24,9 +24,10 @@ use journal::lease::{LeaseStore, Renewal, Taking};
 use journal::queue::{Desk, Losses, Order, Waiting, within};
 use journal::{Journal, JournalFault, Loaded, StoredReceipt, StoredReport};
 use model::durable::{Batch, Table};
-use model::{Durable, Incarnation, IntegrationId, Position};
+use model::{Durable, Incarnation, IntegrationId, Position, Span};
 use tokio::task::JoinSet;
 
+use format::Settled;
 use lease::Leases;
 use line::Line;
 use reader::Reader;
@@ -45,10 +46,15 @@ pub struct Statistics {
     pub bytes: u64,
 }
 
+/// For so long after a lease has ended a build that can only close leaves it to those that can do more.
+const YIELDS: Span = Span::from_secs(20);
+
 /// A database that holds a journal and its lease.
 pub struct Database {
     options: Arc<Options>,
     leases: Leases,
+    /// Why nothing may be written to the journal.
+    too_new: Option<JournalFault>,
 }
 
 impl std::fmt::Debug for Database {
@@ -64,6 +70,20 @@ impl Database {
     /// [`JournalFault::TooNew`], [`JournalFault::Damaged`], or [`JournalFault::Unusable`] with the way out.
     pub async fn open(options: Options) -> Result<Self, JournalFault> {
         let name = options.name();
+        match Self::opened(options, true).await? {
+            None => Err(faults::unusable(&name, "its tables could not be made")),
+            Some(Self { too_new: Some(fault), .. }) => Err(fault),
+            Some(opened) => Ok(opened),
+        }
+    }
+
+    /// The same, but a journal that a newer build wrote is opened, too: it is read as far as it is understood, every
+    /// append is refused, and its lease is taken only when no other build wants it.
+    ///
+    /// # Errors
+    /// As [`Self::open`], but never [`JournalFault::TooNew`].
+    pub async fn open_or_close_only(options: Options) -> Result<Self, JournalFault> {
+        let name = options.name();
         let opened = Self::opened(options, true).await?;
         opened.ok_or_else(|| faults::unusable(&name, "its tables could not be made"))
     }
@@ -74,7 +94,15 @@ impl Database {
     /// # Errors
     /// As [`Self::open`].
     pub async fn open_beside(options: Options) -> Result<Option<Self>, JournalFault> {
-        Self::opened(options, false).await
+        match Self::opened(options, false).await? {
+            Some(Self { too_new: Some(fault), .. }) => Err(fault),
+            opened => Ok(opened),
+        }
+    }
+
+    /// Returns why nothing may be written to the journal, if a newer build wrote it.
+    pub const fn too_new(&self) -> Option<&JournalFault> {
+        self.too_new.as_ref()
     }
 
     async fn opened(options: Options, may_write: bool) -> Result<Option<Self>, JournalFault> {
@@ -84,17 +112,23 @@ impl Database {
                 .map_err(|detail| faults::unusable(&options.name(), detail))?;
             format::settle(&mut line, &options, may_write).await
         };
-        let there = match within(options.slow_deadline, look).await {
+        let settled = match within(options.slow_deadline, look).await {
             Err(JournalFault::Lost { detail }) => Err(faults::unusable(&options.name(), detail)),
             other => other,
         }?;
         let options = Arc::new(options);
-        Ok(there.then(|| Self { leases: Leases::new(Arc::clone(&options)), options }))
+        let of =
+            |yields, too_new| Self { leases: Leases::new(Arc::clone(&options), yields), options, too_new };
+        Ok(match settled {
+            Settled::Nothing => None,
+            Settled::Usable => Some(of(Span::ZERO, None)),
+            Settled::TooNew(fault) => Some(of(YIELDS, Some(fault))),
+        })
     }
 
     /// Returns the journal as the holder of this epoch writes it.
     pub fn journal(&self, epoch: u64) -> Postgres {
-        Postgres::new(Arc::clone(&self.options), epoch, None)
+        Postgres::new(Arc::clone(&self.options), epoch, self.too_new.clone())
     }
 
     /// Returns the journal to read beside its holder; every append is refused.

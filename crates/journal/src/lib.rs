@@ -196,6 +196,23 @@ pub trait Journal: Send + Sync {
     /// As [`Self::append`].
     async fn begin_incarnation(&self, new: Incarnation) -> Result<(), JournalFault>;
 
+    /// Gives back the room that was kept for closing, so that closing can be recorded though there is none else, and
+    /// returns how many bytes that freed. Opening must have stopped before.
+    ///
+    /// # Errors
+    /// [`JournalFault::Unusable`] when it cannot be given back.
+    async fn release_reserve(&self) -> Result<u64, JournalFault> {
+        Ok(0)
+    }
+
+    /// Keeps that room back again, once there is enough.
+    ///
+    /// # Errors
+    /// [`JournalFault::Full`] when there is not yet.
+    async fn restore_reserve(&self) -> Result<(), JournalFault> {
+        Ok(())
+    }
+
     /// Ends writing and releases the file; later calls are refused.
     ///
     /// # Errors

@@ -118,27 +118,6 @@ impl Sqlite {
         })
     }
 
-    /// Gives the reserve back to the volume, so that closing can be recorded though the disk is full, and
-    /// returns how many bytes that freed. Opening must have stopped before.
-    ///
-    /// # Errors
-    /// [`JournalFault::Unusable`] when the file cannot be removed.
-    pub async fn release_reserve(&self) -> Result<u64, JournalFault> {
-        let paths = self.paths.clone();
-        let freed = blocking(&self.paths.folder, move || paths.release_reserve()).await?;
-        tracing::warn!(freed, "Journal gave up its reserve");
-        Ok(freed)
-    }
-
-    /// Keeps the reserve back again, once there is room.
-    ///
-    /// # Errors
-    /// [`JournalFault::Full`] when there is none yet.
-    pub async fn restore_reserve(&self) -> Result<(), JournalFault> {
-        let (paths, bytes) = (self.paths.clone(), self.options.reserve_bytes);
-        blocking(&self.paths.folder, move || paths.keep_reserve(bytes)).await
-    }
-
     /// Writes a copy of this moment to a new file, while the journal is used. Put back in place, such a
     /// copy is an old journal: it must be given a new incarnation before anything opens.
     ///
@@ -190,6 +169,22 @@ impl Journal for Sqlite {
     async fn begin_incarnation(&self, new: Incarnation) -> Result<(), JournalFault> {
         self.desk.check_writable()?;
         self.desk.ask(self.options.slow_deadline, |reply| Order::BeginIncarnation { new, reply }).await
+    }
+
+    async fn release_reserve(&self) -> Result<u64, JournalFault> {
+        self.desk.check_writable()?;
+        let paths = self.paths.clone();
+        let freed = blocking(&self.paths.folder, move || paths.release_reserve()).await?;
+        if freed > 0 {
+            tracing::warn!(freed, "Journal gave up its reserve");
+        }
+        Ok(freed)
+    }
+
+    async fn restore_reserve(&self) -> Result<(), JournalFault> {
+        self.desk.check_writable()?;
+        let (paths, bytes) = (self.paths.clone(), self.options.reserve_bytes);
+        blocking(&self.paths.folder, move || paths.keep_reserve(bytes)).await
     }
 
     async fn close(&self) -> Result<(), JournalFault> {

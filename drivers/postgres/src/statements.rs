@@ -25,6 +25,9 @@ pub(crate) const LONG_READ: &str = "SET LOCAL statement_timeout = '30s'";
 /// statement before the commit divides by zero when it is too late.
 pub(crate) const IN_TIME: &str = "SELECT 1 / (clock_timestamp() < now() + interval '5 s')::int";
 
+/// What the server's clock says, in milliseconds.
+pub(crate) const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8";
+
 /// Joins statements into a script for one exchange.
 pub(crate) fn script<S: AsRef<str>>(statements: &[S]) -> String {
     let texts: Vec<&str> = statements.iter().map(AsRef::as_ref).collect();

@@ -8,10 +8,12 @@ use driver::{
 use model::mark::MarkDraft;
 use model::{AccountRef, EntitlementSet, Failure, NewCredential, Observed, Rung, TargetIdentity, Timestamp};
 
+use crate::account::column;
 use crate::lines;
 use crate::look::RoleBook;
 use crate::open::Change;
 use crate::session::{Pool, Purpose};
+use crate::statements::NOW;
 
 /// A live PostgreSQL server.
 pub(crate) struct PostgresTarget {
@@ -30,6 +32,16 @@ impl Target for PostgresTarget {
         let session = self.pool.session(&self.home, Purpose::Read).await?;
         let identity = session.facts()?.identity.clone();
         session.settle(Ok(identity)).await.map_err(Failure::from)
+    }
+
+    async fn time(&self) -> Result<Option<Timestamp>, Failure> {
+        let session = self.pool.session(&self.home, Purpose::Read).await?;
+        let read = async {
+            let rows = session.rows(NOW, &[]).await?;
+            rows.first().map(|row| Ok(Timestamp::from_millis(column(row, 0)?))).transpose()
+        };
+        let outcome = read.await;
+        session.settle(outcome).await.map_err(Failure::from)
     }
 
     async fn check(&self) -> Result<CheckReport, Failure> {
