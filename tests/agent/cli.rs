@@ -32,6 +32,8 @@ mod many;
 mod operating;
 #[path = "cli/plane.rs"]
 mod plane;
+#[path = "cli/rekeyed.rs"]
+mod rekeyed;
 #[path = "cli/rotating.rs"]
 mod rotating;
 #[path = "cli/running.rs"]

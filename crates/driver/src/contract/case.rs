@@ -161,6 +161,7 @@ cases! {
     crash::a_torn_rotation_leaves_one_credential [TearWires];
     crash::a_torn_delete_is_deleted_by_the_next [TearWires];
     outage::a_half_open_target_is_given_up_in_time [TearWires];
+    outage::a_slow_target_is_waited_for [TearWires];
     outage::it_connects_again_by_itself [TearWires];
     restored::an_account_from_the_backup_is_closed [RestoreBackups];
     restored::a_mark_from_elsewhere_is_not_believed [Elsewhere, WriteMarks];

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use model::{Certainty, Failure, Rung};
 
-use super::stage::{Broken, Stage, Told, ensure, set};
+use super::stage::{Broken, LADDER, Stage, Told, ensure, set};
 use super::wire::Cut;
 use crate::{HeirPolicy, Target};
 
 /// How long a verb may wait for a silent target. Reads may take 30 s, and a verb may first find its
 /// connection dead.
 const SILENCE: Duration = Duration::from_secs(70);
+/// How much later a slow target answers each question.
+const SLOW: Duration = Duration::from_millis(60);
 /// How often a verb may fail after the target is back.
 const TRIES: u32 = 10;
 
@@ -44,6 +46,27 @@ pub(super) async fn a_half_open_target_is_given_up_in_time(stage: &Stage<'_>) ->
     }
     stage.can_use(&person, &a).await?;
     stage.put_away(&fresh, &account).await
+}
+
+/// Answers come late, as over a long line or from a busy server: everything takes longer and comes to the same.
+pub(super) async fn a_slow_target_is_waited_for(stage: &Stage<'_>) -> Result<(), Broken> {
+    let (a, b) = (stage.plain(0)?, stage.plain(1)?);
+    let (target, wire) = stage.wired().await?;
+    wire.slow(SLOW).await;
+    let (person, account) = stage.opened(&target, "ann", std::slice::from_ref(&a)).await?;
+    stage.can_use(&person, &a).await?;
+    target.grant(&account, &set(&[a.clone(), b.clone()])).await.told("grant on a slow target")?;
+    stage.can_use(&person, &b).await?;
+    target.grant(&account, &set(&[b])).await.told("take away on a slow target")?;
+    for rung in LADDER {
+        target.revoke(&account, rung).await.told(&format!("{} on a slow target", rung.word()))?;
+    }
+    let observed = target.observe(&account).await.told("observe on a slow target")?;
+    ensure(observed.is_closed(), format!("not closed on a slow target: {observed:?}"))?;
+    target.delete(&account, HeirPolicy::KeepShut).await.told("delete on a slow target")?;
+    wire.mend().await;
+    let observed = stage.target().await?.observe(&account).await.told("observe")?;
+    ensure(observed.is_absent(), "what was deleted on a slow target is there")
 }
 
 async fn in_time(

@@ -8,6 +8,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ struct Counted {
 #[derive(Debug)]
 struct Shared {
     counted: Mutex<Counted>,
+    /// How much later each answer comes, in milliseconds.
+    slow: AtomicU64,
     passage: watch::Sender<Passage>,
 }
 
@@ -69,7 +72,7 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let (passage, _) = watch::channel(Passage::Open(0));
-        let shared = Arc::new(Shared { counted: Mutex::default(), passage });
+        let shared = Arc::new(Shared { counted: Mutex::default(), slow: AtomicU64::new(0), passage });
         let mut connections = JoinSet::new();
         connections.spawn(listen(listener, target, Arc::clone(&shared)));
         Ok(Self { address, shared, _connections: connections })
@@ -96,7 +99,12 @@ impl Wire for Proxy {
         self.shared.passage.send_modify(|passage| *passage = Passage::Muted(passage.age()));
     }
 
+    async fn slow(&self, by: Duration) {
+        self.shared.slow.store(by.as_millis().try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
     async fn mend(&self) {
+        self.shared.slow.store(0, Ordering::Relaxed);
         self.shared.counted().armed = None;
         self.shared.passage.send_modify(|passage| *passage = Passage::Open(passage.age() + 1));
     }
@@ -173,6 +181,10 @@ async fn pass(client: TcpStream, target: SocketAddr, shared: Arc<Shared>) {
             }
             read = from_server.read(&mut answer), if !muted => {
                 let Ok(bytes @ 1..) = read else { return };
+                let slow = shared.slow.load(Ordering::Relaxed);
+                if asking && slow > 0 {
+                    tokio::time::sleep(Duration::from_millis(slow)).await;
+                }
                 asking = false;
                 if losing_the_answer { shared.tear(); continue; }
                 let part = answer.get(..bytes).unwrap_or_default();

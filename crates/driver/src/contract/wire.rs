@@ -1,5 +1,7 @@
 //! The wire between driver and target, as far as the suite breaks it.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 /// When the connections of a target are torn.
@@ -25,6 +27,9 @@ pub trait Wire: Send + Sync {
 
     /// From now on nothing passes in either direction, and nothing is closed: half-open.
     async fn mute(&self);
+
+    /// From now on each answer comes so much later, until the wire is mended.
+    async fn slow(&self, by: Duration);
 
     /// From now on new connections work again; connections that were torn or muted are gone.
     async fn mend(&self);

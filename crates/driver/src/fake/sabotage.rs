@@ -40,6 +40,7 @@ sabotages! {
     FindsByNameOnly,
     FoldsNames,
     ForgetsPreparedTransactions,
+    GivesUpOnTheSlow,
     GivesWiderRoles,
     GrantChangesCredential,
     GrantMakesWhatIsMissing,

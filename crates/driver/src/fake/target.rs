@@ -57,11 +57,11 @@ impl FakeTarget {
         work: impl FnOnce(&mut Desk<'_>) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
         let system = self.system()?;
-        let (gives_up, reconnects) = {
-            let troubles = &system.core().sabotage;
-            (!troubles.contains(&Sabotage::NeverGivesUp), !troubles.contains(&Sabotage::NeverReconnects))
+        let (gives_up, reconnects, hasty) = {
+            let has = |trouble| system.core().sabotage.contains(&trouble);
+            (!has(Sabotage::NeverGivesUp), !has(Sabotage::NeverReconnects), has(Sabotage::GivesUpOnTheSlow))
         };
-        self.wire.ready(gives_up, reconnects).await?;
+        self.wire.ready(gives_up, reconnects, hasty).await?;
         let fate = system.core().script.next(verb);
         let lost = || Failure::unknown(Code::TIMED_OUT, "the answer did not come in time");
         match fate {

@@ -37,11 +37,13 @@ pub(super) enum Passage {
 pub(super) struct FakeWire {
     line: Mutex<Line>,
     muted: watch::Sender<bool>,
+    /// How much later each answer comes.
+    slow: Mutex<Duration>,
 }
 
 impl FakeWire {
     pub(super) fn new() -> Self {
-        Self { line: Mutex::default(), muted: watch::channel(false).0 }
+        Self { line: Mutex::default(), muted: watch::channel(false).0, slow: Mutex::default() }
     }
 
     fn line(&self) -> std::sync::MutexGuard<'_, Line> {
@@ -49,7 +51,14 @@ impl FakeWire {
     }
 
     /// Waits while the wire is muted, and makes the connection anew when it was lost.
-    pub(super) async fn ready(&self, gives_up: bool, reconnects: bool) -> Result<(), Failure> {
+    pub(super) async fn ready(&self, gives_up: bool, reconnects: bool, hasty: bool) -> Result<(), Failure> {
+        let slow = *self.slow.lock().unwrap_or_else(PoisonError::into_inner);
+        if !slow.is_zero() {
+            if hasty {
+                return Err(Failure::unknown(Code::TIMED_OUT, "the system is slow"));
+            }
+            tokio::time::sleep(slow).await;
+        }
         if *self.muted.borrow() {
             let mut muted = self.muted.subscribe();
             let mended = async {
@@ -123,7 +132,12 @@ impl Wire for std::sync::Arc<FakeWire> {
         self.line().lost = true;
     }
 
+    async fn slow(&self, by: Duration) {
+        *self.slow.lock().unwrap_or_else(PoisonError::into_inner) = by;
+    }
+
     async fn mend(&self) {
+        *self.slow.lock().unwrap_or_else(PoisonError::into_inner) = Duration::ZERO;
         {
             let mut line = self.line();
             line.torn = false;

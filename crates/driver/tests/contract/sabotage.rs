@@ -65,6 +65,7 @@ const TABLE: &[(Nature, Sabotage, &str)] = {
         (Transactions, MissesSessions, "closing::sessions_are_seen_and_ended"),
         (Transactions, MissesShutAccounts, "survey::it_sees_ours_and_nothing_else"),
         (Transactions, NeedsAMarkToClose, "foreign::an_unmarked_account_is_closed_by_its_immutable_id"),
+        (Transactions, GivesUpOnTheSlow, "outage::a_slow_target_is_waited_for"),
         (Transactions, NeverGivesUp, "outage::a_half_open_target_is_given_up_in_time"),
         (Transactions, NeverReconnects, "outage::it_connects_again_by_itself"),
         (Steps, PromisesTooMuch, "crash::a_torn_rotation_leaves_one_credential"),
