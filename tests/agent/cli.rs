@@ -9,6 +9,12 @@ mod agent;
 mod bench;
 #[path = "cli/bindings.rs"]
 mod bindings;
+#[path = "cli/cancel.rs"]
+mod cancel;
+#[path = "cli/clock.rs"]
+mod clock;
+#[path = "cli/close_only.rs"]
+mod close_only;
 #[path = "cli/configuring.rs"]
 mod configuring;
 #[path = "cli/door.rs"]
@@ -28,6 +34,8 @@ mod keeping;
 #[cfg(target_os = "linux")]
 #[path = "cli/many.rs"]
 mod many;
+#[path = "cli/mixed.rs"]
+mod mixed;
 #[path = "cli/operating.rs"]
 mod operating;
 #[path = "cli/plane.rs"]

@@ -6,6 +6,7 @@ mod agent;
 mod changes;
 mod commands;
 mod hostile_frames;
+mod mixed;
 mod rest;
 mod restored;
 mod rules;

@@ -105,7 +105,16 @@ impl Bench {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
         command.current_dir(self.dir.path()).env_clear().env("TIDEGATE_CONFIG", self.file()).args(args);
+        command.env("CLOCK_TIDEGATE_FILE", self.path("clock"));
         command
+    }
+
+    /// Puts forward what its binary takes for the wall clock and for the time since boot, by whole seconds, now and
+    /// from now on: also of what runs already.
+    pub(crate) fn set_clock(&self, wall: i64, since_boot: i64) {
+        let fresh = self.path("clock.fresh");
+        std::fs::write(&fresh, format!("{} {}\n", wall * 1_000, since_boot * 1_000)).unwrap();
+        std::fs::rename(fresh, self.path("clock")).unwrap();
     }
 
     pub(crate) fn file(&self) -> PathBuf {

@@ -200,10 +200,27 @@ impl Agent {
         }
     }
 
-    async fn start_with(&mut self, settings: &[String], env: Vec<(&str, OsString)>) -> anyhow::Result<()> {
+    /// Puts forward what it takes for the wall clock and for the time since boot, now and from now on: also while it
+    /// runs. Debug builds only, see `src/clock.rs` of the agent.
+    pub fn set_clock(&self, wall: Duration, since_boot: Duration) -> anyhow::Result<()> {
+        let fresh = self.folder.join("clock.fresh");
+        std::fs::write(&fresh, format!("{} {}\n", wall.as_millis(), since_boot.as_millis()))?;
+        std::fs::rename(fresh, self.clock()).context("set the agent's clock")
+    }
+
+    fn clock(&self) -> PathBuf {
+        self.folder.join("clock")
+    }
+
+    async fn start_with(
+        &mut self,
+        settings: &[String],
+        mut env: Vec<(&str, OsString)>,
+    ) -> anyhow::Result<()> {
         if self.process.is_some() {
             bail!("this agent runs already");
         }
+        env.push(("CLOCK_TIDEGATE_FILE", self.clock().into()));
         let from = self.log.end();
         let mut args: Vec<OsString> = vec!["run".into(), "--config".into(), self.config().into()];
         args.extend(settings.iter().flat_map(|setting| ["--set".into(), setting.into()]));

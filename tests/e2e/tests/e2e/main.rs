@@ -1,6 +1,7 @@
 //! The real programs together, from the request to the receipt.
 
 mod bindings;
+mod cancel;
 mod drift;
 mod guardrails;
 mod keys;

@@ -227,20 +227,78 @@ async fn without_journal(world: &mut World) -> anyhow::Result<()> {
     })
     .await?;
     ensure!(told.get("ready") == Some(&json!(false)), "{told}");
+    let reason = told.pointer("/journal/reason").and_then(serde_json::Value::as_str).unwrap_or_default();
+    ensure!(reason.contains("look at its volume, or at its database"), "no way out is told: {told}");
+    let held = world.request(shop::GOODS, "30m").await?;
     let shut = "the account is shut though nothing can be recorded";
     world
         .wait_read_back(&credential.account, shut, SOON, |found| found.is_none_or(|found| found.is_shut()))
         .await?;
     let (status, _) = session.ended(SOON).await?;
     ensure!(!status.success(), "the open psql ended well");
+    ensure!(world.show(&held).await?["label"] != "Active", "something was opened meanwhile");
+    world.login(&credential).run("select 1").await?.refused().context("opened again")?;
     let pid = world.agent.pid();
     tokio::task::block_in_place(|| journals.start())?;
     // Either may be the active one now; what was closed is recorded and told.
     world.wait_label(&access, "Expired", SOON).await?;
+    world.wait_label(&held, "Active", SOON).await.context("what waited is opened")?;
     let (_, next) = opened(world, "30m").await?;
     world.login(&next).run(shop::COUNT_ORDERS.0).await?.ok()?;
     if world.agent.report().await.is_ok() {
         ensure!(world.agent.pid() == pid, "the agent was started anew");
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shared_journal_that_a_newer_build_left_is_read_and_what_it_knows_is_closed() {
+    let mut world = shared().await;
+    let played = left_behind(&mut world).await;
+    unwrapped(played.map_err(|fault| world.explained(fault)));
+}
+
+fn in_journal(world: &World, statements: &str) -> anyhow::Result<String> {
+    let journals = world.journals.as_ref().context("a shared journal")?;
+    let statements = format!("SET search_path = tidegate; {statements}");
+    tokio::task::block_in_place(|| journals.psql("tidegate", &statements))
+}
+
+/// All that is in the journal but who acts.
+fn contents(world: &World) -> anyhow::Result<String> {
+    let mut all = in_journal(world, "SELECT connector, incarnation, committed, sum FROM head")?;
+    for table in ["account", "integration", "tombstone", "meta", "report", "receipt", "format"] {
+        all.push_str(&in_journal(world, &format!("SELECT t::text FROM {table} AS t ORDER BY 1"))?);
+    }
+    Ok(all)
+}
+
+async fn left_behind(world: &mut World) -> anyhow::Result<()> {
+    let (access, credential) = opened(world, "20s").await?;
+    world.agent.stop()?;
+    in_journal(world, "UPDATE format SET version = 9, min_reader = 9")?;
+    let before = contents(world)?;
+    world.agent.start().await?;
+    // Whoever can do more could take over for a while.
+    let report = world.agent.wait_mode("close_only", SOON).await?;
+    ensure!(report.get("ready") == Some(&json!(false)), "{report}");
+    ensure!(report.pointer("/journal/state") == Some(&json!("bad")), "{report}");
+    ensure!(report.to_string().contains("run the newer build"), "no way out is told: {report}");
+    let shut = "the account is shut though nothing can be recorded";
+    world
+        .wait_read_back(&credential.account, shut, SOON, |found| found.is_none_or(|found| found.is_shut()))
+        .await?;
+    world.login(&credential).run("select 1").await?.refused()?;
+    let held = world.request(shop::GOODS, "30m").await?;
+    ensure!(world.show(&access).await?["label"] != "Expired", "told as ended, and not recorded");
+    ensure!(contents(world)? == before, "what a newer build wrote was written to");
+
+    // The newer build waits for it to be stopped, and goes on.
+    world.agent.stop()?;
+    ensure!(contents(world)? == before, "what a newer build wrote was written to at the end");
+    in_journal(world, "UPDATE format SET version = 1, min_reader = 1")?;
+    world.agent.start().await?;
+    world.wait_label(&access, "Expired", SOON).await?;
+    world.wait_label(&held, "Active", SOON).await.context("what waited is opened")?;
     Ok(())
 }
