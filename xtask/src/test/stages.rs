@@ -350,6 +350,19 @@ pub(super) const STAGES: &[Stage] = &[
         ],
     ),
     suite(
+        "restored",
+        "journal, control plane, agent and target from a copy, doubled, or replaced by another",
+        POSTGRES,
+        &[
+            Step::Programs,
+            Step::Tests(&["-p", "simulation", "--test", "worlds", "backup"]),
+            Step::Tests(&["-p", "control", "--test", "control", "restored"]),
+            Step::Tests(&["-p", "e2e", "--test", "e2e", "restored::"]),
+            Step::Tests(&["-p", "e2e", "--test", "e2e", "a_journal_that_was_put_back"]),
+            Step::Tests(&["-p", "e2e", "--test", "e2e", "what_a_backup_brings_back"]),
+        ],
+    ),
+    suite(
         "secrecy",
         "no clear secret anywhere",
         POSTGRES,

@@ -8,7 +8,9 @@ use anyhow::{Context as _, ensure};
 use model::Secret;
 use services::postgres::Mode;
 
-use super::World;
+use super::{CONNECTOR, World};
+use crate::agent::{Agent, Setup};
+use crate::programs::Programs;
 use crate::psql::{Login, Session};
 use crate::{clock, shop};
 
@@ -73,6 +75,46 @@ impl World {
     /// Puts the former target back in its place.
     pub fn put_target_back(&self, former: &Path) -> anyhow::Result<()> {
         tokio::task::block_in_place(|| self.target.put_back(former)).context("put the target back")
+    }
+
+    /// Copies the control plane's data while it is down for a moment; gives where the copy is.
+    pub async fn back_up_plane(&mut self) -> anyhow::Result<PathBuf> {
+        let copy = self.folder().path().join("control-backup");
+        self.plane.stop()?;
+        copy_folder(&self.plane.data(), &copy)?;
+        self.plane.start().await?;
+        Ok(copy)
+    }
+
+    /// Puts a copy in the place of the control plane's data.
+    pub async fn restore_plane(&mut self, copy: &Path) -> anyhow::Result<()> {
+        self.plane.stop()?;
+        std::fs::remove_dir_all(self.plane.data()).context("remove the control plane's data")?;
+        copy_folder(copy, &self.plane.data())?;
+        self.plane.start().await
+    }
+
+    /// Makes a copy of the whole agent, which does not run: its keys, its journal as it is, its secrets. It is started by
+    /// whoever wants to see what becomes of two.
+    pub async fn clone_agent(&self) -> anyhow::Result<Agent> {
+        let programs = Programs::find()?;
+        let token_file = self.folder().path().join("people").join("connector.token");
+        let proxy = self.proxy.as_ref().context("a proxy between agent and control plane")?;
+        let authority = self.folder().path().join("proxy-ca.pem");
+        let setup = Setup {
+            connector: CONNECTOR,
+            token_file: &token_file,
+            plane: proxy.address(),
+            authority: &authority,
+            log_level: "info",
+            without_rights: false,
+            settings: &[],
+        };
+        let clone = Agent::set_up(&programs.agent, &self.folder().path().join("clone"), setup).await?;
+        clone.share_identity(&self.agent)?;
+        self.agent.copy_journal(&clone.journal())?;
+        clone.keep_secret("shop.json", shop::ADMIN, &self.admin_password)?;
+        Ok(clone)
     }
 
     /// Waits until the agent waits for a lock.

@@ -15,6 +15,7 @@ mod receipts;
 mod recorded;
 #[cfg(target_os = "linux")]
 mod remains;
+mod restored;
 mod retire;
 #[cfg(target_os = "linux")]
 mod secrecy;
