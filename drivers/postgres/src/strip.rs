@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 
 use crate::account::{PERMISSION_ROLE, Role, column, known_oid, our_mark, read_mark};
-use crate::catalogue::{ACCOUNT, DEPENDING, DIRECT_RIGHTS, MEMBERSHIPS, ONWARD, PARAMETER_RIGHTS, SETTINGS};
+use crate::catalogue::{ACCOUNT, DEPENDING, LENT, MEMBERSHIPS, ONWARD, SETTINGS, direct_rights};
 use crate::close::{Known, remains};
 use crate::connect::Facts;
 use crate::faults::{Fault, Stage};
@@ -54,7 +54,7 @@ impl PostgresTarget {
         session: &Session,
         account: &AccountRef,
     ) -> Result<Option<(Known, Holdings)>, Fault> {
-        session.prepare(&[ACCOUNT, MEMBERSHIPS, ONWARD, DEPENDING, SETTINGS]).await?;
+        session.prepare(&[ACCOUNT, MEMBERSHIPS, ONWARD, LENT, DEPENDING, SETTINGS]).await?;
         // Most often the OID is known and right: then everything is read in one exchange.
         let guess = known_oid(account.immutable.as_ref()).unwrap_or_default();
         let (found, guessed) = tokio::join!(self.find_on(session, account), held(session, guess));
@@ -194,16 +194,23 @@ async fn held(session: &Session, oid: u32) -> Result<Held, Fault> {
     let by_oids: [Parameter<'_>; 1] = [&oids];
     let and_ourselves: [Parameter<'_>; 2] = [&oids, &ourselves];
     let by_oid: [Parameter<'_>; 1] = [&oid];
-    let (memberships, onward, depending, settings) = tokio::join!(
+    // A superuser acts in anybody's place without a membership.
+    let lent = async {
+        if session.facts()?.superuser { Ok(vec![]) } else { session.rows(LENT, &and_ourselves).await }
+    };
+    let (memberships, onward, lent, depending, settings) = tokio::join!(
         session.rows(MEMBERSHIPS, &by_oids),
         session.rows(ONWARD, &and_ourselves),
+        lent,
         session.rows(DEPENDING, &by_oids),
         session.rows(SETTINGS, &by_oid),
     );
-    Ok(Held { memberships: memberships?, onward: onward?, depending: depending?, settings: settings? })
+    let mut onward = onward?;
+    onward.extend(lent?);
+    Ok(Held { memberships: memberships?, onward, depending: depending?, settings: settings? })
 }
 
-/// Takes back what an account gave on.
+/// Takes back what an account gave on, or what was lent by it.
 fn take_back(row: &Row, facts: &Facts) -> Result<String, Fault> {
     let (role, member): (String, String) = (column(row, 1)?, column(row, 2)?);
     let grantor = column::<Option<String>>(row, 3)?.as_deref().map(Ident::found);
@@ -214,9 +221,9 @@ fn take_back(row: &Row, facts: &Facts) -> Result<String, Fault> {
 /// take it back. Returns how many there were.
 async fn strip_here(session: &Session, oid: u32) -> Result<usize, Fault> {
     let facts = session.facts()?.clone();
-    let mut rows = session.rows(DIRECT_RIGHTS, &[&oid]).await?;
-    if facts.version.has_parameter_rights() {
-        rows.extend(session.rows(PARAMETER_RIGHTS, &[&oid]).await?);
+    let mut rows = vec![];
+    for question in direct_rights(facts.version) {
+        rows.extend(session.rows(question, &[&oid]).await?);
     }
     for row in &rows {
         let (grantor, statement): (Option<String>, String) = (column(row, 0)?, column(row, 1)?);

@@ -43,60 +43,45 @@ mod world;
 use driver::contract;
 use people::House;
 use services::install::{self, Need};
-use services::postgres::{LogStatement, Options, Tls};
-use world::{Admin, PostgresWorld};
+use services::postgres::{Admin, LogStatement, Options, Server, Tls};
+use world::PostgresWorld;
 
-/// Which server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Server {
-    /// The one that the other tests use, too: 15 where it can be had. `POSTGRES_BIN` chooses another by the
-    /// folder of its programs.
-    Usual,
-    /// The newest.
-    Eighteen,
+/// Returns a server that logs every statement. `POSTGRES_BIN` chooses another usual one by the folder of its programs.
+fn all_logged(server: Server) -> Options {
+    let chosen = || std::env::var_os("POSTGRES_BIN").map(Into::into);
+    let bin_dir = server.bin_dir().unwrap().or_else(chosen);
+    Options { bin_dir, log_statement: LogStatement::All, tls: Tls::AsBuilt, ..Options::for_tests() }
 }
 
-impl Server {
-    /// Returns a server that logs every statement.
-    fn all_logged(self) -> Options {
-        let bin_dir = match self {
-            Self::Usual => std::env::var_os("POSTGRES_BIN").map(Into::into),
-            Self::Eighteen => Some(install::here(Need::Postgres18).unwrap()),
-        };
-        Options { bin_dir, log_statement: LogStatement::All, tls: Tls::AsBuilt, ..Options::for_tests() }
-    }
+/// Returns a server that speaks TLS.
+fn with_tls(server: Server) -> Options {
+    let bin_dir = match server {
+        Server::Usual => None,
+        Server::Eighteen => Some(install::here(Need::Postgres18Tls).unwrap()),
+    };
+    Options { bin_dir, ..Options::for_tests() }
+}
 
-    /// Returns a server that speaks TLS.
-    fn with_tls(self) -> Options {
-        let bin_dir = match self {
-            Self::Usual => None,
-            Self::Eighteen => Some(install::here(Need::Postgres18Tls).unwrap()),
-        };
-        Options { bin_dir, ..Options::for_tests() }
-    }
+async fn start(server: Server, admin: Admin, elsewhere: Option<Box<PostgresWorld>>) -> PostgresWorld {
+    start_with(&all_logged(server), server, admin, elsewhere).await
+}
 
-    async fn world(self, admin: Admin, elsewhere: Option<Box<PostgresWorld>>) -> PostgresWorld {
-        self.world_of(&self.all_logged(), admin, elsewhere).await
-    }
-
-    async fn world_of(
-        self,
-        options: &Options,
-        admin: Admin,
-        elsewhere: Option<Box<PostgresWorld>>,
-    ) -> PostgresWorld {
-        let world = PostgresWorld::start(options, admin, elsewhere).await;
-        let line = world.admin("postgres").await.unwrap();
-        let version = line.one("SHOW server_version_num").await.unwrap().unwrap();
-        assert!(self == Self::Usual || version.starts_with("18"), "this is {version} and no 18");
-        world
-    }
+async fn start_with(
+    options: &Options,
+    server: Server,
+    admin: Admin,
+    elsewhere: Option<Box<PostgresWorld>>,
+) -> PostgresWorld {
+    let world = PostgresWorld::start(options, admin, elsewhere).await;
+    let major = world.major().await;
+    assert!(server == Server::Usual || major == 18, "this is {major} and no 18");
+    world
 }
 
 /// `CONTRACT=part` plays only the cases whose names contain that part.
 async fn keeps_the_contract(server: Server, admin: Admin) {
-    let elsewhere = server.world(admin, None).await;
-    let world = server.world(admin, Some(Box::new(elsewhere))).await;
+    let elsewhere = start(server, admin, None).await;
+    let world = start(server, admin, Some(Box::new(elsewhere))).await;
     match std::env::var("CONTRACT") {
         Ok(part) => {
             let report = contract::play(&world, &part).await;
@@ -107,40 +92,40 @@ async fn keeps_the_contract(server: Server, admin: Admin) {
 }
 
 async fn a_login_can_do_what_its_permissions_say(server: Server, admin: Admin) {
-    let house = House::open(server.world(admin, None).await).await;
+    let house = House::open(start(server, admin, None).await).await;
     semantics::all(&house).await;
     grantors::all(&house).await;
 }
 
 async fn a_check_changes_nothing_and_names_what_is_missing(server: Server, admin: Admin) {
-    checks::all(&House::open(server.world(admin, None).await).await).await;
+    checks::all(&House::open(start(server, admin, None).await).await).await;
 }
 
 async fn a_standby_takes_over(server: Server, admin: Admin) {
-    failover::all(House::open(server.world(admin, None).await).await).await;
+    failover::all(House::open(start(server, admin, None).await).await).await;
 }
 
 async fn attacks_do_not_succeed(server: Server, admin: Admin) {
-    let options = Options { max_connections: attacks::ROOM, ..server.all_logged() };
-    let house = House::open(server.world_of(&options, admin, None).await).await;
+    let options = Options { max_connections: attacks::ROOM, ..all_logged(server) };
+    let house = House::open(start_with(&options, server, admin, None).await).await;
     attacks::all(&house).await;
     shared::all(&house).await;
 }
 
 async fn many_databases_are_told_page_by_page(server: Server, admin: Admin) {
-    many::databases(&House::open(server.world(admin, None).await).await).await;
+    many::databases(&House::open(start(server, admin, None).await).await).await;
 }
 
 async fn many_open_one_table_at_once(server: Server, admin: Admin) {
-    many::openings(&House::open(server.world(admin, None).await).await).await;
+    many::openings(&House::open(start(server, admin, None).await).await).await;
 }
 
 async fn its_reach_ends_where_the_script_says(server: Server, admin: Admin) {
-    least::all(&House::open(server.world(admin, None).await).await).await;
+    least::all(&House::open(start(server, admin, None).await).await).await;
 }
 
 async fn an_earlier_instance_is_ended(server: Server, admin: Admin) {
-    predecessors::all(&House::open(server.world(admin, None).await).await).await;
+    predecessors::all(&House::open(start(server, admin, None).await).await).await;
 }
 
 /// Plays tests on a server, in a room of its name.
@@ -158,14 +143,19 @@ macro_rules! plays {
 }
 
 plays! {
-    usual: crate::Server::Usual, crate::Admin::Superuser => many_databases_are_told_page_by_page, many_open_one_table_at_once, a_standby_takes_over, keeps_the_contract, a_check_changes_nothing_and_names_what_is_missing,
-        a_login_can_do_what_its_permissions_say, attacks_do_not_succeed, an_earlier_instance_is_ended;
-    usual_least: crate::Server::Usual, crate::Admin::Least => many_open_one_table_at_once, its_reach_ends_where_the_script_says, keeps_the_contract, a_check_changes_nothing_and_names_what_is_missing,
-        a_login_can_do_what_its_permissions_say, attacks_do_not_succeed, an_earlier_instance_is_ended;
-    eighteen_least: crate::Server::Eighteen, crate::Admin::Least => many_open_one_table_at_once, a_standby_takes_over, its_reach_ends_where_the_script_says, keeps_the_contract, a_check_changes_nothing_and_names_what_is_missing,
-        a_login_can_do_what_its_permissions_say, attacks_do_not_succeed, an_earlier_instance_is_ended;
-    eighteen: crate::Server::Eighteen, crate::Admin::Superuser => keeps_the_contract, a_check_changes_nothing_and_names_what_is_missing,
-        a_login_can_do_what_its_permissions_say, attacks_do_not_succeed;
+    usual: crate::Server::Usual, crate::Admin::Superuser => keeps_the_contract, a_login_can_do_what_its_permissions_say,
+        a_check_changes_nothing_and_names_what_is_missing, attacks_do_not_succeed, an_earlier_instance_is_ended,
+        a_standby_takes_over, many_open_one_table_at_once, many_databases_are_told_page_by_page;
+    usual_least: crate::Server::Usual, crate::Admin::Least => keeps_the_contract, a_login_can_do_what_its_permissions_say,
+        a_check_changes_nothing_and_names_what_is_missing, attacks_do_not_succeed, an_earlier_instance_is_ended,
+        a_standby_takes_over, many_open_one_table_at_once, its_reach_ends_where_the_script_says;
+    eighteen: crate::Server::Eighteen, crate::Admin::Superuser => keeps_the_contract, a_login_can_do_what_its_permissions_say,
+        a_check_changes_nothing_and_names_what_is_missing, attacks_do_not_succeed, an_earlier_instance_is_ended,
+        a_standby_takes_over, many_open_one_table_at_once;
+    eighteen_least: crate::Server::Eighteen, crate::Admin::Least => keeps_the_contract, a_login_can_do_what_its_permissions_say,
+        a_check_changes_nothing_and_names_what_is_missing, attacks_do_not_succeed, an_earlier_instance_is_ended,
+        a_standby_takes_over, many_open_one_table_at_once, many_databases_are_told_page_by_page,
+        its_reach_ends_where_the_script_says;
 }
 
 /// Thousands of accounts on each server, for each admin. What it took is in the output.
@@ -176,9 +166,9 @@ macro_rules! plays_thousands {
         async fn $test() {
             let server: Server = $server;
             // What the server thinks of its catalogue stays as it was while that was small.
-            let options = Options { log_statement: LogStatement::None, ..server.all_logged() };
+            let options = Options { log_statement: LogStatement::None, ..all_logged(server) };
             let options = options.set("autovacuum", "off");
-            let house = House::open(server.world_of(&options, $admin, None).await).await;
+            let house = House::open(start_with(&options, server, $admin, None).await).await;
             many::accounts(&house, 5_000).await;
         }
     )*};
@@ -196,13 +186,13 @@ macro_rules! plays_with_tls {
     ($($test:ident, $on_18:ident => $play:path;)*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $test() {
-            $play(&Server::Usual.with_tls()).await;
+            $play(&with_tls(Server::Usual)).await;
         }
 
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         #[ignore = "long: PostgreSQL 18 with TLS is not for every machine"]
         async fn $on_18() {
-            $play(&Server::Eighteen.with_tls()).await;
+            $play(&with_tls(Server::Eighteen)).await;
         }
     )*};
 }

@@ -12,7 +12,7 @@ use proto::v1::report::Report as Told;
 use proto::v1::{self, HealthState};
 use seal::credential::{Place, seal_reference};
 use serde_json::Value;
-use services::postgres::Mode;
+use services::postgres::{Ground, Mode};
 
 use crate::door::Door;
 use crate::plane::{until, until_within};
@@ -36,7 +36,11 @@ LOMuo3f9zYk2J9Q86S32hdVNU2d9x+7ri4nMCCvqa+MCIQCgqYirtdkkuQlIqjDE\n\
 
 /// A world whose integration leads to the server through a door.
 fn behind_a_door(settings: &[&str]) -> (World, Door) {
-    let world = World::without_integration(settings);
+    behind_a_door_on(Ground::default(), settings)
+}
+
+fn behind_a_door_on(ground: Ground, settings: &[&str]) -> (World, Door) {
+    let world = World::without_integration_on(ground, settings);
     let door = Door::to(world.server.port());
     world.plane.order([world.led(7, &[("port", &door.port())])]);
     world.wait_good(7);
@@ -305,7 +309,16 @@ fn what_was_opened_is_closed_where_it_was_opened_with_the_control_plane_away_and
 
 #[test]
 fn what_a_person_approves_is_let_through_and_the_old_place_stands() {
-    let (mut world, door) = behind_a_door(&[]);
+    approved(Ground::default());
+}
+
+#[test]
+fn what_a_person_approves_is_let_through_on_18_with_the_least_privileged_admin() {
+    approved(Ground::NARROW);
+}
+
+fn approved(ground: Ground) {
+    let (mut world, door) = behind_a_door_on(ground, &[]);
     world.open("a-1", "ann", "orders");
     let (second, trap) = (Door::to(world.server.port()), Door::to_nobody("127.0.0.1:0"));
     world.plane.order([world.led(8, &[("port", &second.port())])]);

@@ -8,16 +8,17 @@ use journal::sqlite::{Sqlite, SqliteOptions};
 use model::durable::{Batch, Table, Write};
 use model::{
     AccountId, AccountName, BatchId, Deed, DriverKind, GranteeId, Integration, IntegrationId, Lifecycle,
-    Policy, ReceiptBody, Revision, Secret, SecretReference, Timestamp,
+    Policy, ReceiptBody, Revision, SecretReference, Timestamp,
 };
 use rules::book::Meta;
 use rules::clock::Persisted;
 use serde_json::json;
-use services::postgres::{Options, Postgres};
+use services::postgres::{Ground, Options};
 use uuid::Uuid;
 
 use crate::bench::{Bench, PASSWORD};
 use crate::plane::Plane;
+use crate::world::{admin, place};
 
 fn id() -> IntegrationId {
     IntegrationId::parse("orders-db").unwrap()
@@ -242,20 +243,22 @@ fn check_visits_each_known_target_and_names_what_is_wrong() {
 
 #[test]
 fn check_finds_a_real_target_good_and_leaves_it_as_it_was() {
-    let server = Postgres::launch(&Options::for_tests()).unwrap();
+    check_finds_it_good(Ground::default());
+}
+
+#[test]
+fn check_finds_18_good_with_the_least_privileged_admin() {
+    check_finds_it_good(Ground::NARROW);
+}
+
+fn check_finds_it_good(ground: Ground) {
+    let server = ground.launch(&Options::for_tests()).unwrap();
     let bench = Bench::ready();
     let root = secrets(&bench);
-    let password = Secret::new(server.password().into());
-    let secret = json!({ "username": server.superuser(), "password": password.expose() });
+    let (name, password) = admin(ground.admin, &server, &bench);
+    let secret = json!({ "username": name, "password": password.expose() });
     bench.write("secrets/admin.json", &secret.to_string());
-    let settings = [
-        ("hostname", server.host()),
-        ("port", server.port().to_string()),
-        ("dbname", "postgres".into()),
-        ("sslmode", "verify-full".into()),
-        ("ca_certificates", std::fs::read_to_string(server.ca_file()).unwrap()),
-    ];
-    let settings = settings.map(|(key, value)| (key.into(), value)).into();
+    let settings = place(&server);
     let known = BTreeMap::from([(id(), Integration { settings, ..integration() })]);
     identity(&bench).save_snapshot(&known).unwrap();
     let plane = Plane::start();

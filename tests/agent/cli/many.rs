@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use proto::v1::access_state::State;
 use proto::v1::order::Order;
 use proto::v1::{self, StandingOutcome};
+use services::postgres::Ground;
 
 use crate::plane::until_within;
 use crate::world::{World, put};
@@ -56,16 +57,21 @@ fn beat(world: &World, is_so: impl Fn(&v1::AgentHeartbeat) -> bool) -> Option<v1
 #[test]
 #[ignore = "long: 10,000 accounts are opened and closed on a real server: some minutes"]
 fn many_accesses_are_held_over_a_restart_and_end_at_once() {
-    held(HELD);
+    held(Ground::default(), HELD);
 }
 
 #[test]
 fn accesses_are_held_over_a_restart_and_end_at_once() {
-    held(SAMPLE);
+    held(Ground::default(), SAMPLE);
 }
 
-fn held(count: usize) {
-    let mut world = World::start(&[]);
+#[test]
+fn many_accesses_are_held_over_a_restart_on_18_with_the_least_privileged_admin() {
+    held(Ground::NARROW, SAMPLE);
+}
+
+fn held(ground: Ground, count: usize) {
+    let mut world = World::start_on(ground, &[]);
     let Order::PutIntegration(here) = world.integration() else { panic!("an integration") };
     let elsewhere = v1::PutIntegration { integration_id: ELSEWHERE.into(), ..here };
     world.plane.order([Order::PutIntegration(elsewhere)]);

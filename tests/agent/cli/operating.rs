@@ -8,7 +8,7 @@ use proto::v1::access_state::State;
 use proto::v1::order::Order;
 use rustix::process::Signal;
 use serde_json::Value;
-use services::postgres::Mode;
+use services::postgres::{Ground, Mode};
 use tidegate::measures::MEASURES;
 
 use crate::agent::Running;
@@ -59,7 +59,16 @@ fn status_tells_how_link_journal_deadlines_and_each_integration_stand() {
 
 #[test]
 fn what_is_overdue_is_told_everywhere_until_it_has_ended() {
-    let mut world = World::start(&[]);
+    overdue(Ground::default());
+}
+
+#[test]
+fn what_is_overdue_is_told_on_18_with_the_least_privileged_admin() {
+    overdue(Ground::NARROW);
+}
+
+fn overdue(ground: Ground) {
+    let mut world = World::start_on(ground, &[]);
     world.open("a-1", "ann", "orders");
     // The health report names what was looked at.
     let looked = world.plane.told().into_iter().find_map(|told| match told {

@@ -9,7 +9,7 @@ use proto::v1::access_state::State;
 use proto::v1::order::Order;
 use proto::v1::{self};
 use serde_json::json;
-use services::postgres::{Options, Postgres};
+use services::postgres::{Admin, Ground, Options, Postgres};
 
 use crate::agent::Running;
 use crate::bench::{Bench, Said};
@@ -24,13 +24,20 @@ pub(crate) struct World {
     pub(crate) plane: Plane,
     pub(crate) bench: Bench,
     pub(crate) server: Postgres,
+    /// The name that the agent logs in by.
+    pub(crate) admin: String,
     settings: Vec<String>,
 }
 
 impl World {
     /// Starts everything; returns when the agent has found the target good. `settings` are the agent's, as for `--set`.
     pub(crate) fn start(settings: &[&str]) -> Self {
-        let world = Self::without_integration(settings);
+        Self::start_on(Ground::default(), settings)
+    }
+
+    /// The same on another server, or with an admin who may do less.
+    pub(crate) fn start_on(ground: Ground, settings: &[&str]) -> Self {
+        let world = Self::without_integration_on(ground, settings);
         world.plane.order([world.integration()]);
         world.wait_good(7);
         world
@@ -38,15 +45,20 @@ impl World {
 
     /// Starts everything; the agent knows of no target yet.
     pub(crate) fn without_integration(settings: &[&str]) -> Self {
-        let server = Postgres::launch(&Options::for_tests()).unwrap();
+        Self::without_integration_on(Ground::default(), settings)
+    }
+
+    /// The same on another server, or with an admin who may do less.
+    pub(crate) fn without_integration_on(ground: Ground, settings: &[&str]) -> Self {
+        let server = ground.launch(&Options::for_tests()).unwrap();
         server
             .psql("postgres", "create table public.orders (id int); create table public.stock (id int)")
             .unwrap();
         let (plane, bench) = (Plane::start(), Bench::ready());
         std::fs::create_dir(bench.path("secrets")).unwrap();
         bench.mode("secrets", 0o700);
-        let password = Secret::new(server.password().into());
-        let secret = json!({ "username": server.superuser(), "password": password.expose() });
+        let (admin, password) = admin(ground.admin, &server, &bench);
+        let secret = json!({ "username": admin, "password": password.expose() });
         bench.write("secrets/admin.json", &secret.to_string());
         let mut all = vec![
             format!("control_plane.url={}", plane.url()),
@@ -54,14 +66,15 @@ impl World {
             format!("secrets.file_root={}", bench.path("secrets").display()),
         ];
         all.extend(settings.iter().map(|one| (*one).to_owned()));
-        let mut world = Self { agent: None, plane, bench, server, settings: all };
+        let mut world = Self { agent: None, plane, bench, server, admin, settings: all };
         world.begin();
         world
     }
 
-    /// Waits until a look at the target by that revision found it good.
+    /// Waits until a look at the target by that revision found it good; without TLS there is something to say of it.
     pub(crate) fn wait_good(&self, revision: u64) {
-        self.wait_health(revision, v1::HealthState::Good);
+        let tls = self.server.speaks_tls();
+        self.wait_health(revision, if tls { v1::HealthState::Good } else { v1::HealthState::Warning });
     }
 
     /// Waits until a look at the target by that revision came out so.
@@ -120,15 +133,7 @@ impl World {
     }
 
     pub(crate) fn put_integration(&self, revision: u64, changed: &[(&str, &str)]) -> v1::PutIntegration {
-        let settings = [
-            ("hostname", self.server.host()),
-            ("port", self.server.port().to_string()),
-            ("dbname", "postgres".into()),
-            ("sslmode", "verify-full".into()),
-            ("ca_certificates", std::fs::read_to_string(self.server.ca_file()).unwrap()),
-        ];
-        let mut settings: BTreeMap<String, String> =
-            settings.map(|(key, value)| (key.to_owned(), value)).into();
+        let mut settings = place(&self.server);
         settings.extend(changed.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         settings.retain(|_, value| !value.is_empty());
         v1::PutIntegration {
@@ -166,17 +171,52 @@ impl World {
     /// Who can log in at the target and was made by the agent, by name.
     pub(crate) fn logins(&self) -> Vec<String> {
         let query = format!(
-            "select rolname from pg_roles where rolcanlogin and rolname <> '{}' order by 1",
-            self.server.superuser()
+            "select rolname from pg_roles where rolcanlogin and rolname not in ('{}', '{}') order by 1",
+            self.server.superuser(),
+            self.admin
         );
         self.server.psql("postgres", &query).unwrap().lines().map(str::to_owned).collect()
     }
 
     /// Every account that the agent made, with or without a login.
     pub(crate) fn accounts(&self) -> Vec<String> {
-        let query = "select rolname from pg_roles m where exists (select from pg_auth_members where member = m.oid and roleid = (select oid from pg_roles where rolname = 'tidegate_managed')) order by 1";
-        self.server.psql("postgres", query).unwrap().lines().map(str::to_owned).collect()
+        let query = format!(
+            "select rolname from pg_roles m where rolname <> '{}' and exists (select from pg_auth_members where member = m.oid and roleid = (select oid from pg_roles where rolname = 'tidegate_managed')) order by 1",
+            self.admin
+        );
+        self.server.psql("postgres", &query).unwrap().lines().map(str::to_owned).collect()
     }
+}
+
+/// Who the agent logs in as, with the password. The least privileged one is made by the agent's own script, and the
+/// tables and their database belong to somebody whom it speaks for.
+pub(crate) fn admin(admin: Admin, server: &Postgres, bench: &Bench) -> (String, Secret) {
+    if admin == Admin::Superuser {
+        return (server.superuser().into(), Secret::new(server.password().into()));
+    }
+    let owned = "create role app_owner; alter database postgres owner to app_owner; \
+        do $$ declare one regclass; begin for one in select oid from pg_class where relnamespace = 'public'::regnamespace \
+        loop execute format('alter table %s owner to app_owner', one); end loop; end $$";
+    server.psql("postgres", owned).unwrap();
+    let (name, password) = ("tidegate_connector", "of the least privileged one");
+    let major = server.major().unwrap().to_string();
+    let least = ["setup-script", "postgres", "--mode", "least", "--username", name, "--owner", "app_owner"];
+    let said = bench.run(&[&least[..], &["--server-version", &major]].concat()).ended(0);
+    server.set_up(&said.out, password).unwrap();
+    (name.into(), Secret::new(password.into()))
+}
+
+/// The settings that lead to a server.
+pub(crate) fn place(server: &Postgres) -> BTreeMap<String, String> {
+    let mut settings =
+        vec![("hostname", server.host()), ("port", server.port().to_string()), ("dbname", "postgres".into())];
+    if server.speaks_tls() {
+        settings.push(("sslmode", "verify-full".into()));
+        settings.push(("ca_certificates", std::fs::read_to_string(server.ca_file()).unwrap()));
+    } else {
+        settings.push(("sslmode", "disable".into()));
+    }
+    settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 /// The order for an access.

@@ -297,6 +297,11 @@ impl Agent {
         command::run(command, "", A_COMMAND).await
     }
 
+    /// The program that it is.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// Its configuration file.
     pub fn config(&self) -> PathBuf {
         self.folder.join("tidegate.toml")

@@ -26,7 +26,8 @@ pub struct Login {
     pub database: String,
     pub user: String,
     pub password: Secret,
-    pub authority: PathBuf,
+    /// Of a server that speaks TLS.
+    pub authority: Option<PathBuf>,
     /// Where the password file lies while psql runs.
     pub runtime: PathBuf,
 }
@@ -57,16 +58,17 @@ impl Login {
     fn command(&self, passfile: &Path) -> Command {
         let mut psql = Command::new(&self.program);
         let target = format!(
-            "host=localhost port={} user={} dbname={} sslmode=verify-full",
+            "host=localhost port={} user={} dbname={} sslmode={}",
             self.port,
             quoted(&self.user),
-            quoted(&self.database)
+            quoted(&self.database),
+            if self.authority.is_some() { "verify-full" } else { "disable" }
         );
         psql.args(["-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1", "-d", &target]);
-        psql.env_clear()
-            .env("PGPASSFILE", passfile)
-            .env("PGSSLROOTCERT", &self.authority)
-            .env("PGCONNECT_TIMEOUT", "20");
+        psql.env_clear().env("PGPASSFILE", passfile).env("PGCONNECT_TIMEOUT", "20");
+        if let Some(authority) = &self.authority {
+            psql.env("PGSSLROOTCERT", authority);
+        }
         psql
     }
 }

@@ -1,11 +1,17 @@
 //! The sample database: a shop with a few schemas and tables, some with names that need quoting, and the role that the
 //! agent logs in as.
 
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, ensure};
 use model::Secret;
-use services::postgres::Postgres;
+use services::postgres::{Admin, Postgres};
 
 /// The database.
 pub const DATABASE: &str = "shop";
+/// Whose all of it is.
+const OWNER: &str = "shop_owner";
 /// The role that the agent logs in as.
 pub const ADMIN: &str = "tidegate_connector";
 /// Resources, as they are typed into `tidegatectl`.
@@ -14,7 +20,6 @@ pub const GOODS: &str = "postgresql-table:shop/склад/товары";
 pub const ODD: &str = r#"postgresql-table:shop/billing/O'Brien "&" sons"#;
 
 const TABLES: &str = r#"
-create role shop_owner nologin;
 create schema "склад" authorization shop_owner;
 create schema billing authorization shop_owner;
 create table public.orders (id bigint primary key, customer text not null, total numeric(10,2) not null);
@@ -44,13 +49,23 @@ pub const COUNT_GOODS: (&str, &str) = (r#"select count(*) from "склад"."т�
 
 /// Makes the database with its rows.
 pub fn fill(server: &Postgres) -> anyhow::Result<()> {
-    server.psql("postgres", &format!("create database {DATABASE}"))?;
+    server.psql("postgres", &format!("create role {OWNER} nologin"))?;
+    server.psql("postgres", &format!("create database {DATABASE} owner {OWNER}"))?;
     server.psql(DATABASE, TABLES)?;
     Ok(())
 }
 
-/// Makes the role that the agent logs in as. The password does not get into the server's log.
-pub fn make_admin(server: &Postgres, password: &Secret) -> anyhow::Result<()> {
+/// Makes the role that the agent logs in as: the least privileged one by the agent's own script.
+pub fn make_admin(server: &Postgres, admin: Admin, agent: &Path, password: &Secret) -> anyhow::Result<()> {
+    match admin {
+        Admin::Superuser => make_superuser(server, password),
+        Admin::Least => server.set_up(&least_script(server, agent)?, password.expose()),
+    }
+    .with_context(|| format!("make {ADMIN}"))
+}
+
+/// The password does not get into the server's log.
+fn make_superuser(server: &Postgres, password: &Secret) -> anyhow::Result<()> {
     let made = format!(
         "set log_statement = 'none'; set log_min_error_statement = 'panic'; \
          create role {ADMIN} login superuser password '{}'",
@@ -58,4 +73,14 @@ pub fn make_admin(server: &Postgres, password: &Secret) -> anyhow::Result<()> {
     );
     server.psql("postgres", &made)?;
     Ok(())
+}
+
+/// What a person would print to set up this server.
+fn least_script(server: &Postgres, agent: &Path) -> anyhow::Result<String> {
+    let mut asked = Command::new(agent);
+    asked.args(["setup-script", "postgres", "--mode", "least", "--username", ADMIN, "--owner", OWNER]);
+    asked.arg("--server-version").arg(server.major()?.to_string()).env_clear();
+    let said = asked.output().context("run tidegate setup-script")?;
+    ensure!(said.status.success(), "tidegate setup-script: {}", String::from_utf8_lossy(&said.stderr));
+    String::from_utf8(said.stdout).context("read the script")
 }

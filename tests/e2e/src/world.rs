@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use model::Secret;
 use serde_json::Value;
 use services::folder::Folder;
-use services::postgres::{self, LogStatement, Postgres};
+use services::postgres::{self, Ground, LogStatement, Postgres};
 use services::process::workplace;
 
 use crate::agent::{Agent, Setup};
@@ -41,6 +41,8 @@ const DISCOVERED: Duration = Duration::from_secs(60);
 pub struct Options {
     /// What programs tell of themselves.
     pub log_level: &'static str,
+    /// Which server the target is, and as whom the agent logs in there.
+    pub ground: Ground,
     /// The target's own settings.
     pub target: postgres::Options,
     /// Root starts the agent as a user without rights.
@@ -60,6 +62,7 @@ impl Default for Options {
         let target = postgres::Options { log_statement: LogStatement::All, ..postgres::Options::for_tests() };
         Self {
             log_level: "info",
+            ground: Ground::default(),
             target,
             without_rights: false,
             proxied: true,
@@ -84,6 +87,8 @@ pub struct World {
     pub proxy: Option<Proxy>,
     pub plane: Plane,
     pub target: Postgres,
+    /// Which server that is, and as whom the agent logs in there.
+    pub ground: Ground,
     /// Of the role that the agent logs in as.
     pub admin_password: Secret,
     /// The files of the tokens that were given out.
@@ -103,10 +108,10 @@ impl World {
         let folder = workplace("world")?;
         let place = |name: &str| folder.path().join(name);
         let started = tokio::task::block_in_place(|| {
-            let target = Postgres::launch(&options.target)?;
+            let target = options.ground.launch(&options.target)?;
             shop::fill(&target)?;
             let password = Secret::new(random::password());
-            shop::make_admin(&target, &password)?;
+            shop::make_admin(&target, options.ground.admin, &programs.agent, &password)?;
             anyhow::Ok((target, password))
         });
         let (target, admin_password) = started.context("start the target")?;
@@ -198,6 +203,7 @@ impl World {
             proxy,
             plane,
             target,
+            ground: options.ground,
             admin_password,
             tokens,
             desk,
@@ -244,19 +250,23 @@ impl World {
 
     /// Applies the integration, leading to another place than the target's usual one.
     pub async fn apply_to(&self, host: &str, port: u16, cleanup_days: Option<u32>) -> anyhow::Result<()> {
-        let ca = std::fs::read_to_string(self.target.ca_file()).context("read the target's authority")?;
+        let mut settings = serde_json::json!({
+            "hostname": host,
+            "port": port.to_string(),
+            "dbname": "postgres",
+            "sslmode": "disable",
+        });
+        if self.target.speaks_tls() {
+            let ca = std::fs::read_to_string(self.target.ca_file()).context("read the target's authority")?;
+            settings["sslmode"] = "verify-full".into();
+            settings["ca_certificates"] = ca.into();
+        }
         let document = serde_json::json!({
             "id": INTEGRATION,
             "connector": CONNECTOR,
             "kind": "postgres",
             "title": "The shop",
-            "settings": {
-                "hostname": host,
-                "port": port.to_string(),
-                "dbname": "postgres",
-                "sslmode": "verify-full",
-                "ca_certificates": ca,
-            },
+            "settings": settings,
             "secret": self.secret_reference,
             "policy": { "credentials_cleanup_period_in_days": cleanup_days },
             "approval": { "mode": self.approval },
@@ -284,7 +294,8 @@ impl World {
         let standby = self.standby.as_ref().map(|standby| standby.log().tail());
         let standby = standby.map(|said| format!("\nthe second instance said:\n{said}")).unwrap_or_default();
         fault.context(format!(
-            "the agent said:\n{agent}{standby}\nthe control plane said:\n{control}\nand what went wrong"
+            "on {}, the agent said:\n{agent}{standby}\nthe control plane said:\n{control}\nand what went wrong",
+            self.ground
         ))
     }
 }

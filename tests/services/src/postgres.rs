@@ -6,6 +6,7 @@
 
 mod dump;
 mod find;
+mod ground;
 mod settings;
 mod standby;
 
@@ -28,6 +29,7 @@ use crate::runas::RunAs;
 use crate::{ports, random, run, tls};
 
 pub(crate) use find::bin_dir as find_bin_dir;
+pub use ground::{Admin, Ground, Server};
 pub use settings::{LogStatement, Options, Tls};
 
 /// The administrator of every private server.

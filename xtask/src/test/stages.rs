@@ -40,13 +40,10 @@ pub(super) enum Step {
 }
 
 const POSTGRES: &[Need] = &[Need::Postgres15, Need::Psql, Need::Openssl];
-/// What the driver is tried on: the oldest server that can be had, and the newest.
+/// What the driver is tried on, and some stories of many suites: the oldest server that can be had, and the newest.
 const BOTH: &[Need] = &[Need::Postgres15, Need::Postgres18, Need::Psql, Need::Openssl];
-/// As [`BOTH`], with the command that gives a crowd of sessions room.
+/// As [`BOTH`], with the command that gives a crowd of sessions room, and an agent's files none.
 const CROWDED: &[Need] = &[Need::Postgres15, Need::Postgres18, Need::Psql, Need::Openssl, Need::Prlimit];
-
-/// For an agent whose files are made to be full, too.
-const LIMITED: &[Need] = &[Need::Postgres15, Need::Psql, Need::Openssl, Need::Prlimit];
 
 /// What all tests together need.
 const OF_TESTS: &[Need] =
@@ -129,7 +126,7 @@ pub(super) const STAGES: &[Stage] = &[
     suite(
         "bindings",
         "no secret is sent where nobody beside the agent allowed it, and closing goes on all the same",
-        POSTGRES,
+        BOTH,
         &[
             Step::Programs,
             Step::Tests(&["-p", "secrets", "binding"]),
@@ -178,7 +175,7 @@ pub(super) const STAGES: &[Stage] = &[
     suite(
         "cli",
         "the agent's command line, by the real binary",
-        POSTGRES,
+        BOTH,
         &[Step::Tests(&[
             "-p",
             "tidegate",
@@ -204,7 +201,7 @@ pub(super) const STAGES: &[Stage] = &[
     suite(
         "operating",
         "operating a running agent: status, breaking the glass, pauses, reloads, metrics, its end",
-        LIMITED,
+        CROWDED,
         &[
             Step::Programs,
             Step::Tests(&["-p", "tidegate", "--test", "cli", "operating"]),
@@ -215,7 +212,7 @@ pub(super) const STAGES: &[Stage] = &[
     suite(
         "story",
         "one access from request to receipt",
-        POSTGRES,
+        BOTH,
         &[Step::Programs, Step::Tests(&["-p", "e2e", "story"])],
     ),
     suite(
@@ -261,7 +258,7 @@ pub(super) const STAGES: &[Stage] = &[
     suite(
         "hostile",
         "a control plane that is the enemy: what it tries, and what comes of it",
-        POSTGRES,
+        BOTH,
         &[
             Step::Programs,
             Step::Tests(&["-p", "tidegate", "--test", "cli", "--", "enemy", "bindings"]),
@@ -426,8 +423,8 @@ pub(super) const STAGES: &[Stage] = &[
     ),
     suite(
         "crash",
-        "the agent dies at every step of every act",
-        POSTGRES,
+        "the agent dies at every step of every act; on PostgreSQL 15 and 18, as a superuser and as the least privileged admin",
+        BOTH,
         &[Step::Programs, Step::Tests(&["-p", "e2e", "dies", "--", "--include-ignored"])],
     ),
     suite(

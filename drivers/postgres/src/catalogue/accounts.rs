@@ -63,6 +63,14 @@ FROM pg_auth_members AS m
 WHERE m.grantor = ANY ($1::oid[]) AND m.member <> ALL ($1::oid[]) AND m.roleid <> ALL ($1::oid[])
     AND EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = ANY ($1::oid[]) AND NOT r.rolcanlogin)";
 
+/// Memberships in accounts that an admin who is no superuser lent itself, to act in their place, and has not given back:
+/// `$1` oid[], `$2` our own oid. The row by which it may administer what it made is another, and opens nothing.
+pub(crate) const LENT: &str = "
+SELECT m.roleid, pg_get_userbyid(m.roleid), pg_get_userbyid(m.member), pg_get_userbyid(m.grantor)
+FROM pg_auth_members AS m
+WHERE m.roleid = ANY ($1::oid[]) AND m.member = $2 AND m.grantor = $2
+    AND (coalesce((to_jsonb(m) ->> 'inherit_option')::bool, true) OR coalesce((to_jsonb(m) ->> 'set_option')::bool, true))";
+
 /// What depends on accounts, in all databases: `$1` oid[]. `a` is a right, `o` an owned object, `d` defaults
 /// and the like of its own; `x` is a right on an object of another of our roles: any account can give such
 /// rights on what it made, so they say nothing about whom they were given to.

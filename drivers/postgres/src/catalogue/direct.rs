@@ -1,9 +1,16 @@
 //! Rights that an account holds by itself: the statements that take them back, written by the server.
 
+use crate::version::Version;
+
+/// Returns the questions that together tell all that an account holds directly.
+pub(crate) fn direct_rights(version: Version) -> &'static [&'static str] {
+    if version.has_parameter_rights() { &[DIRECT_RIGHTS, PARAMETER_RIGHTS] } else { &[DIRECT_RIGHTS] }
+}
+
 /// Statements that take back what an account holds directly in this database, and who has to run each when
 /// the object's owner did not give it: `$1` oid. What the account gave on goes with the grant option that it
 /// gave it by. The server quotes the names.
-pub(crate) const DIRECT_RIGHTS: &str = "
+const DIRECT_RIGHTS: &str = "
 WITH held AS (
     SELECT s.* FROM pg_shdepend AS s
     WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = $1 AND s.deptype = 'a'
@@ -64,7 +71,7 @@ JOIN pg_roles AS o ON o.oid = f.defaclrole LEFT JOIN pg_namespace AS n ON n.oid 
 JOIN pg_roles AS u ON u.oid = $1";
 
 /// The same for settings of the server, which can be granted from 15 on: `$1` oid.
-pub(crate) const PARAMETER_RIGHTS: &str = "
+const PARAMETER_RIGHTS: &str = "
 SELECT DISTINCT CASE WHEN g.oid <> 10 THEN g.rolname::text END, format('REVOKE ALL ON PARAMETER %I FROM %I CASCADE', p.parname, u.rolname)
 FROM pg_shdepend AS s JOIN pg_parameter_acl AS p ON p.oid = s.objid
 CROSS JOIN aclexplode(p.paracl) AS a JOIN pg_roles AS g ON g.oid = a.grantor JOIN pg_roles AS u ON u.oid = $1

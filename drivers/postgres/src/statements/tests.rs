@@ -3,8 +3,13 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use driver::SetupWish;
+
 use super::*;
+use crate::catalogue::direct_rights;
+use crate::rights::Right;
 use crate::scope::{Level, Scope};
+use crate::setup;
 
 const VERSIONS: [Version; 5] =
     [Version(100_023), Version(150_018), Version(160_010), Version(170_006), Version(180_006)];
@@ -142,21 +147,66 @@ fn definitions_by_scope_level_and_version() {
     golden("definitions.sql", &pages.concat());
 }
 
-/// Between the versions that the golden files show nothing changes: each branch begins where it is said to.
+/// What an admin who is no superuser is given, on one version.
+fn rights(version: Version) -> String {
+    let role = || name("o'wner");
+    let all = [
+        Right::CreateRole,
+        Right::Inherit,
+        Right::Signal,
+        Right::Common,
+        Right::Owner(role()),
+        Right::Attach(role()),
+        Right::Connect(role()),
+        Right::ConnectOn(role()),
+        Right::Identity,
+    ];
+    all.iter().map(|right| right.give(&"admin", version) + ";\n").collect()
+}
+
+/// The script that prepares a server, and the one that undoes it, on one version.
+fn set_up(version: Version) -> String {
+    let script = |remove| {
+        let wish = SetupWish {
+            mode: Some("least".into()),
+            server_version: Some(version.major()),
+            owners: vec!["app_owner".into()],
+            attachable: vec!["analysts".into()],
+            remove,
+            ..SetupWish::default()
+        };
+        setup::script(&wish).unwrap()
+    };
+    script(false) + &script(true)
+}
+
+/// Between the versions that the golden files show nothing changes: each branch begins where it is said to, and only in
+/// what it is about. What an account is sent knows no version at all.
 #[test]
 fn statements_change_only_where_a_version_did() {
-    let changes = [(11, "ON ROUTINE"), (16, "WITH INHERIT TRUE, SET FALSE"), (17, "MAINTAIN")];
-    let all = |major: u32| {
-        let version = Version(major * 10_000);
-        format!("{}{}", memberships(version), definitions(version))
-    };
-    for major in 11..=18 {
-        let (before, now) = (all(major - 1), all(major));
-        match changes.iter().find(|(first, _)| *first == major) {
-            Some((_, word)) => {
-                assert!(now.contains(word) && !before.contains(word), "{word} begins at {major}")
+    type Row = (&'static str, fn(Version) -> String, &'static [(u32, &'static str)]);
+    let table: [Row; 5] = [
+        ("memberships", memberships, &[(16, "WITH INHERIT TRUE, SET FALSE")]),
+        ("what a permission role is given", definitions, &[(11, "ON ROUTINE"), (17, "MAINTAIN")]),
+        (
+            "what is asked of direct rights",
+            |version| direct_rights(version).concat(),
+            &[(15, "ON PARAMETER")],
+        ),
+        ("what an admin is given", rights, &[(16, "WITH ADMIN TRUE, INHERIT FALSE, SET FALSE")]),
+        ("the set-up script", set_up, &[(16, "PostgreSQL 16 and later")]),
+    ];
+    for (subject, of, changes) in table {
+        let all = |major: u32| of(Version(major * 10_000));
+        for major in 11..=18 {
+            let (before, now) = (all(major - 1), all(major));
+            match changes.iter().find(|(first, _)| *first == major) {
+                Some((_, word)) => assert!(
+                    now.contains(word) && !before.contains(word),
+                    "{subject}: {word} begins at {major}"
+                ),
+                None => assert_eq!(now, before, "{subject}: {major} is as {}", major - 1),
             }
-            None => assert_eq!(now, before, "{major} is as {}", major - 1),
         }
     }
 }

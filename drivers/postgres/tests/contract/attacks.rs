@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use driver::HeirPolicy;
 use model::{Code, Entitlement, Login, ResourceId, Rung};
+use services::postgres::Admin;
 use tokio::time::{Instant, timeout};
 
 use crate::admin::{Line, ident};
 use crate::people::{House, outcome, set};
-use crate::world::{Admin, table};
+use crate::world::table;
 
 /// A closing verb has to be through by then, whatever the grantee does.
 const SOON: Duration = Duration::from_secs(12);

@@ -2,11 +2,12 @@
 
 use driver::{CheckReport, Grade, HeirPolicy, Probe};
 use model::Code;
+use services::postgres::Admin;
 
 use crate::admin::ident;
 use crate::attacks::orders;
 use crate::people::House;
-use crate::world::{Admin, table};
+use crate::world::table;
 
 pub(crate) async fn all(house: &House) {
     a_dump_is_the_same_before_and_after(house).await;
@@ -70,20 +71,23 @@ async fn nothing_is_missing(house: &House) {
 
 async fn managed_services_are_recognised(house: &House) {
     let admin = house.admin("postgres").await;
-    for (role, product) in [
-        ("rds_superuser", "Amazon RDS"),
-        ("cloudsqlsuperuser", "Cloud SQL"),
-        ("alloydbsuperuser", "AlloyDB"),
-        ("azure_pg_admin", "Azure"),
+    let aurora =
+        "CREATE FUNCTION pg_catalog.aurora_version() RETURNS text LANGUAGE sql AS 'SELECT ''16.1.0''::text'";
+    for (role, beside, gone, product) in [
+        ("rds_superuser", "", "", "Amazon RDS"),
+        ("rds_superuser", aurora, "DROP FUNCTION pg_catalog.aurora_version()", "Amazon Aurora"),
+        ("cloudsqlsuperuser", "", "", "Cloud SQL"),
+        ("alloydbsuperuser", "", "", "AlloyDB"),
+        ("azure_pg_admin", "", "", "Azure"),
     ] {
-        admin.run(&format!("CREATE ROLE {role}")).await.unwrap();
+        admin.run(&format!("CREATE ROLE {role}; {beside}")).await.unwrap();
         let report = checked(house).await;
         let probe = report.probes.iter().find(|probe| probe.name == "service").unwrap();
         assert!(
             probe.detail.starts_with(product) && probe.detail.contains("recognised, not proven"),
-            "{probe:?}"
+            "{product}: {probe:?}"
         );
-        admin.run(&format!("DROP ROLE {role}")).await.unwrap();
+        admin.run(&format!("DROP ROLE {role}; {gone}")).await.unwrap();
     }
 }
 

@@ -3,16 +3,18 @@
 use driver::{Driver, HeirPolicy, SetupWish};
 use driver_postgres::Postgres as PostgresDriver;
 use model::{Code, Entitlement, Login, ResidualKind, ResourceId, Rung};
+use services::postgres::Admin;
 
 use crate::admin::{ident, literal};
 use crate::attacks::{orders, version};
 use crate::people::{House, outcome};
-use crate::world::{Admin, PostgresWorld};
+use crate::world::PostgresWorld;
 
 pub(crate) async fn all(house: &House) {
     what_it_may_not_do(house).await;
     what_a_superuser_adds(house).await;
     what_it_cannot_hand_over(house).await;
+    what_it_lent_itself(house).await;
     a_superusers_power_is_told(house).await;
     the_script_refuses_the_other_family(&house.world).await;
     nothing_is_left_of_it(house).await;
@@ -99,6 +101,28 @@ async fn what_it_cannot_hand_over(house: &House) {
     let create = "SELECT 1 FROM pg_namespace, aclexplode(nspacl) a WHERE nspname = 'strange' AND a.grantee <> nspowner";
     assert_eq!(app.one(create).await.unwrap(), None, "the heir has nothing but what it was left");
     app.run("DROP SCHEMA strange CASCADE; DROP ROLE stranger").await.unwrap();
+}
+
+/// Whoever died while it acted in an account's place is still a member of that account: it does not stay so.
+async fn what_it_lent_itself(house: &House) {
+    let narrow = house.world.narrow().await.unwrap();
+    let mallory = house.grantee("lent", &[orders()]).await;
+    let account = ident(&mallory.account.name.0);
+    let all_of_it = if narrow { " WITH INHERIT TRUE, SET TRUE" } else { "" };
+    let lend = format!("GRANT {account} TO SESSION_USER{all_of_it}");
+    house.world.as_admin("postgres").await.run(&lend).await.unwrap();
+    let admin = house.admin("postgres").await;
+    let acts = if narrow { "set_option" } else { "true" };
+    let lent = format!(
+        "SELECT member::regrole FROM pg_auth_members WHERE roleid = {}::regrole AND {acts}",
+        literal(&account)
+    );
+    assert!(admin.one(&lent).await.unwrap().is_some());
+    house.close(&mallory).await;
+    assert_eq!(admin.one(&lent).await.unwrap(), None, "it is given back");
+    let observed = house.target.observe(&mallory.account).await.unwrap();
+    assert!(observed.is_closed(), "{observed:?}");
+    house.target.delete(&mallory.account, HeirPolicy::HandOver).await.unwrap();
 }
 
 async fn the_script_refuses_the_other_family(world: &PostgresWorld) {

@@ -2,13 +2,13 @@
 
 use driver::{Grade, Settings};
 use model::{Code, Secret};
-use services::postgres::{Options, Postgres};
+use services::postgres::{Admin, Options, Postgres};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::people::context;
-use crate::world::{Admin, PostgresWorld};
+use crate::world::PostgresWorld;
 
 /// An address of this machine that the server's certificate does not name.
 const OTHER: &str = "127.0.0.2";

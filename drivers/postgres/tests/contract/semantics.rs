@@ -2,10 +2,11 @@
 
 use driver::HeirPolicy;
 use model::{Code, Entitlement, ResourceId};
+use services::postgres::Admin;
 
 use crate::admin::ident;
 use crate::people::{House, outcome, set};
-use crate::world::{Admin, table};
+use crate::world::table;
 
 const DENIED: &str = "42501";
 

@@ -12,21 +12,12 @@ use driver::contract::{
 use driver::{Driver, Settings, SetupWish, Target, TargetContext, TargetSecret, credential};
 use driver_postgres::Postgres as PostgresDriver;
 use model::{AccountName, Entitlement, Failure, ImmutableId, ResourceId, Secret, Timestamp};
-use services::postgres::{Mode, Options, Postgres};
+use services::postgres::{Admin, Mode, Options, Postgres};
 
 use crate::admin::{Line, admin, config, ident, literal};
 use crate::grantee::Session;
 use crate::inventory::inventory;
 use crate::resistance::fight;
-
-/// As whom the driver logs in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Admin {
-    /// As the server's own superuser.
-    Superuser,
-    /// As the role that the set-up script of mode `least` makes.
-    Least,
-}
 
 pub(crate) struct PostgresWorld {
     pub(crate) server: Postgres,
@@ -58,9 +49,8 @@ impl PostgresWorld {
     async fn prepare(&mut self) -> Result<(), WorldFault> {
         let wish = self.wish().await;
         let password = credential::generate()?.expose().to_owned();
-        let answers = format!("{password}\n{password}\n");
         self.server
-            .psql_script("postgres", &PostgresDriver.setup_script(&wish)?, &answers)
+            .set_up(&PostgresDriver.setup_script(&wish)?, &password)
             .map_err(|fault| WorldFault(format!("{fault:#}")))?;
         self.login = ("tidegate_connector".into(), password);
         Ok(())

@@ -101,7 +101,7 @@ impl World {
             database: shop::DATABASE.into(),
             user: credential.account.clone(),
             password: credential.password.duplicate(),
-            authority: self.target.ca_file(),
+            authority: self.target.speaks_tls().then(|| self.target.ca_file()),
             runtime: self.desk().runtime.clone(),
         }
     }

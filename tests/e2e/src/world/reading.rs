@@ -12,7 +12,8 @@ const POWERLESS: &str = "exists (
     select from pg_roles common where common.oid = m.roleid and common.rolname = 'tidegate_managed'
         and not (common.rolcanlogin or common.rolsuper or common.rolcreaterole or common.rolcreatedb or common.rolreplication or common.rolbypassrls)
         and not exists (select from pg_auth_members above where above.member = common.oid)
-        and not exists (select from pg_shdepend d where d.refclassid = 'pg_authid'::regclass and d.refobjid = common.oid))";
+        and not exists (select from pg_shdepend d where d.refclassid = 'pg_authid'::regclass and d.refobjid = common.oid
+            and d.classid <> 'pg_auth_members'::regclass))";
 
 /// An account as the target has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub struct Standing {
     pub memberships: u64,
     pub sessions: u64,
     pub prepared: u64,
-    /// Objects and rights, in all databases, that name the account as owner or grantee.
+    /// Objects and rights, in all databases, that name the account as owner or grantee; memberships are counted above.
     pub dependencies: u64,
 }
 
@@ -42,7 +43,8 @@ impl World {
                     (select count(*) from pg_auth_members m where m.member = r.oid and not {POWERLESS}),
                     (select count(*) from pg_stat_activity a where a.usesysid = r.oid),
                     (select count(*) from pg_prepared_xacts p where p.owner = r.rolname),
-                    (select count(*) from pg_shdepend d where d.refclassid = 'pg_authid'::regclass and d.refobjid = r.oid)
+                    (select count(*) from pg_shdepend d where d.refclassid = 'pg_authid'::regclass and d.refobjid = r.oid
+                        and d.classid <> 'pg_auth_members'::regclass)
              from pg_roles r where r.rolname = '{name}'"
         );
         let rows = tokio::task::block_in_place(|| self.target.psql("postgres", &query))?;
@@ -55,6 +57,20 @@ impl World {
             anyhow::bail!("the target answered {row:?}");
         };
         Ok(Some(Standing { can_login: login != 0, memberships, sessions, prepared, dependencies }))
+    }
+
+    /// The accounts and shared roles in whose place the agent could act right now, as a member of them; the right to make
+    /// others members of what it made is none of these.
+    pub fn acts_as(&self) -> anyhow::Result<Vec<String>> {
+        let query = format!(
+            "select r.rolname from pg_auth_members m join pg_roles r on r.oid = m.roleid join pg_roles u on u.oid = m.member
+             where u.rolname = '{}' and r.rolname ~ '^tidegate_'
+                 and (coalesce((to_jsonb(m) ->> 'inherit_option')::bool, true)
+                     or coalesce((to_jsonb(m) ->> 'set_option')::bool, true))",
+            shop::ADMIN
+        );
+        let rows = tokio::task::block_in_place(|| self.target.psql("postgres", &query))?;
+        Ok(rows.lines().map(str::to_owned).collect())
     }
 
     /// Waits until an account is as it should be, and gives what was read.

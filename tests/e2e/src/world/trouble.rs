@@ -25,7 +25,7 @@ impl World {
             database: "postgres".into(),
             user: self.target.superuser().to_owned(),
             password: Secret::new(self.target.password().to_owned()),
-            authority: self.target.ca_file(),
+            authority: self.target.speaks_tls().then(|| self.target.ca_file()),
             runtime: self.desk().runtime.clone(),
         };
         let mut session = superuser.stay().await?;
@@ -66,7 +66,7 @@ impl World {
         tokio::task::block_in_place(|| {
             let former = self.target.replace()?;
             shop::fill(&self.target)?;
-            shop::make_admin(&self.target, &self.admin_password)?;
+            shop::make_admin(&self.target, self.ground.admin, self.agent.program(), &self.admin_password)?;
             anyhow::Ok(former)
         })
         .context("replace the target")

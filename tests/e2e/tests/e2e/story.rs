@@ -10,6 +10,7 @@ use e2e::clock::Watch;
 use e2e::story::{self, STEPS};
 use e2e::transcript;
 use e2e::world::{Options, World};
+use services::postgres::Ground;
 
 use crate::unwrapped;
 
@@ -22,6 +23,15 @@ async fn every_step_of_the_demo_is_seen() {
     assert_eq!(steps, STEPS);
     unwrapped(world.agent.stop());
     operating_reads_the_log_as_it_is_kept(&world);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_step_of_the_demo_is_seen_on_18_with_the_least_privileged_admin() {
+    let started = Watch::start();
+    let world = unwrapped(World::start(&Options { ground: Ground::NARROW, ..Options::default() }).await);
+    let mut steps = vec![];
+    unwrapped(story::play(&world, started, &mut |seen| steps.push(seen.step)).await);
+    assert_eq!(steps, STEPS);
 }
 
 /// What an operator sees who tails the agent's log. `GOLDEN=write` writes it, for a person to read the difference.

@@ -7,8 +7,10 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use e2e::clock;
 use e2e::command::text_at;
+use e2e::psql::Session;
 use e2e::shop;
 use e2e::world::{Access, Credential, Options, World};
+use services::postgres::{Admin, Ground, Server};
 use tokio::task::JoinSet;
 
 use crate::unwrapped;
@@ -16,6 +18,10 @@ use crate::unwrapped;
 /// Within this everything is as it should be after a death. What was under way may still land for ten
 /// seconds; until then nothing is opened on that account.
 const SOON: Duration = Duration::from_secs(60);
+/// Statements of a closing by which an admin who is no superuser rolls back a prepared transaction in its account's place,
+/// and is itself again. Before them the login is shut, the sessions are ended, a membership is lent, the role is taken;
+/// after them the membership is given back.
+const IN_ITS_PLACE: [&str; 2] = ["sent5", "sent6"];
 /// More exchanges than any act has.
 const MOST: u32 = 60;
 
@@ -32,9 +38,9 @@ enum Deed {
     Leave,
     /// A new credential is asked for.
     Rotate,
-    /// The last access ends, and the account is kept.
+    /// The last access ends while the grantee has a session and a prepared transaction, and the account is kept.
     Close,
-    /// The last access ends, and the account goes.
+    /// The last access ends, and the account goes, which owns something.
     Delete,
 }
 
@@ -57,32 +63,92 @@ const SHARES: [&[(Deed, &str)]; 5] = [
     &[(Deed::Close, "close"), (Deed::Delete, "delete")],
 ];
 
+/// Where it dies.
+type Place = (Deed, &'static str, &'static str, Landed);
+
+/// Where it dies in every run of the tests: in each act on each ground, and everywhere at another place.
+const SAMPLE: [(Ground, [Place; 6]); 4] = [
+    (
+        Ground { server: Server::Usual, admin: Admin::Superuser },
+        [
+            (Deed::First, "mint", "answer", Landed::Unlooked),
+            // The commit of an opening, and the first statement of a closing, whose answers nobody reads.
+            (Deed::First, "open", "sent2", Landed::Open),
+            (Deed::Close, "close", "sent1", Landed::Shut),
+            (Deed::Join, "converge", "answer", Landed::Unlooked),
+            (Deed::Rotate, "rotate", "1", Landed::Unlooked),
+            (Deed::Delete, "delete", "intent", Landed::Unlooked),
+        ],
+    ),
+    (
+        Ground { server: Server::Eighteen, admin: Admin::Least },
+        [
+            (Deed::First, "mint", "kept", Landed::Unlooked),
+            (Deed::Again, "open", "2", Landed::Unlooked),
+            (Deed::Leave, "converge", "sent1", Landed::Unlooked),
+            (Deed::Rotate, "rotate", "sent1", Landed::Unlooked),
+            (Deed::Close, "close", IN_ITS_PLACE[0], Landed::Shut),
+            (Deed::Delete, "delete", "sent2", Landed::Unlooked),
+        ],
+    ),
+    (
+        Ground { server: Server::Usual, admin: Admin::Least },
+        [
+            (Deed::First, "mint", "intent", Landed::Unlooked),
+            (Deed::First, "open", "1", Landed::Unlooked),
+            (Deed::Join, "converge", "sent1", Landed::Unlooked),
+            (Deed::Rotate, "rotate", "answer", Landed::Unlooked),
+            (Deed::Close, "close", IN_ITS_PLACE[1], Landed::Shut),
+            (Deed::Delete, "delete", "3", Landed::Unlooked),
+        ],
+    ),
+    (
+        Ground { server: Server::Eighteen, admin: Admin::Superuser },
+        [
+            (Deed::First, "mint", "answer", Landed::Unlooked),
+            (Deed::Again, "open", "answer", Landed::Unlooked),
+            (Deed::Leave, "converge", "1", Landed::Unlooked),
+            (Deed::Rotate, "rotate", "kept", Landed::Unlooked),
+            (Deed::Close, "close", "3", Landed::Unlooked),
+            (Deed::Delete, "delete", "sent1", Landed::Unlooked),
+        ],
+    ),
+];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_that_dies_at_a_step_comes_to_what_it_should_have_been() {
-    let mut world = unwrapped(World::start(&options()).await);
-    let sample = [
-        (Deed::First, "mint", "answer", Landed::Unlooked),
-        // The commit of an opening, and the first statement of a closing, whose answers nobody reads.
-        (Deed::First, "open", "sent2", Landed::Open),
-        (Deed::Close, "close", "sent1", Landed::Shut),
-        (Deed::Join, "converge", "answer", Landed::Unlooked),
-        (Deed::Close, "close", "3", Landed::Unlooked),
-        (Deed::Delete, "delete", "intent", Landed::Unlooked),
-    ];
-    for (deed, act, place, landed) in sample {
-        assert!(unwrapped(told(&mut world, deed, act, place, landed).await), "{deed:?} has no {act}:{place}");
+    let [a, b, c, d] = SAMPLE.map(some_places);
+    tokio::join!(a, b, c, d);
+}
+
+async fn some_places((ground, places): (Ground, [Place; 6])) {
+    let mut world = unwrapped(World::start(&options(ground)).await);
+    for (deed, act, place, landed) in places {
+        let died = unwrapped(told(&mut world, deed, act, place, landed).await);
+        assert!(died, "{ground}: {deed:?} has no {act}:{place}");
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "long: every step of every act, ten seconds each"]
-async fn an_agent_that_dies_at_any_step_comes_to_what_it_should_have_been() {
-    let [a, b, c, d, e] = SHARES.map(every_deed);
-    tokio::join!(a, b, c, d, e);
+/// The agent dies at every place there is, on one ground.
+macro_rules! dies_everywhere {
+    ($($test:ident: $server:expr, $admin:expr;)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        #[ignore = "long: every step of every act, ten seconds each"]
+        async fn $test() {
+            let ground = Ground { server: $server, admin: $admin };
+            let [a, b, c, d, e] = SHARES.map(|share| every_deed(ground, share));
+            tokio::join!(a, b, c, d, e);
+        }
+    )*};
 }
 
-async fn every_deed(share: &[(Deed, &str)]) {
-    let mut world = unwrapped(World::start(&options()).await);
+dies_everywhere! {
+    an_agent_that_dies_at_any_step_comes_to_what_it_should_have_been: Server::Usual, Admin::Superuser;
+    an_agent_that_dies_at_any_step_on_18_with_the_least_privileged_admin: Server::Eighteen, Admin::Least;
+}
+
+async fn every_deed(ground: Ground, share: &[(Deed, &str)]) {
+    let mut world = unwrapped(World::start(&options(ground)).await);
     for (deed, act) in share {
         every_place(&mut world, *deed, act).await;
     }
@@ -107,8 +173,8 @@ async fn every_place(world: &mut World, deed: Deed, act: &str) {
     }
 }
 
-fn options() -> Options {
-    Options { proxied: false, approval: "auto", ..Options::default() }
+fn options(ground: Ground) -> Options {
+    Options { ground, proxied: false, approval: "auto", ..Options::default() }
 }
 
 async fn told(world: &mut World, deed: Deed, act: &str, place: &str, landed: Landed) -> anyhow::Result<bool> {
@@ -134,6 +200,14 @@ async fn play(world: &mut World, deed: Deed, act: &str, place: &str, landed: Lan
     let before = match standing.first() {
         Some(access) => Some(world.credential(access).await?),
         None => None,
+    };
+    let _session = match (deed, &before) {
+        (Deed::Close, Some(credential)) => Some(busy(world, credential).await?),
+        (Deed::Delete, Some(credential)) => {
+            world.login(credential).run("select lo_create(0)").await?.ok()?;
+            None
+        }
+        _ => None,
     };
     world.agent.stop()?;
     world.agent.start_to_die(&format!("{act}:{place}")).await?;
@@ -199,6 +273,16 @@ async fn play(world: &mut World, deed: Deed, act: &str, place: &str, landed: Lan
     Ok(died)
 }
 
+/// Has the grantee leave a prepared transaction, and stay in a session.
+async fn busy(world: &World, credential: &Credential) -> anyhow::Result<Session> {
+    let login = world.login(credential);
+    let (query, _) = shop::COUNT_ORDERS;
+    login.run(&format!("begin; {query}; prepare transaction 'left behind'")).await?.ok()?;
+    let standing = world.read_back(&credential.account)?.context("the account")?;
+    ensure!(standing.prepared == 1, "nothing is prepared: {standing:?}");
+    login.stay().await
+}
+
 async fn opened(world: &World, resource: &str) -> anyhow::Result<Access> {
     let access = world.request(resource, "30m").await?;
     world.wait_label(&access, "Active", SOON).await?;
@@ -255,6 +339,10 @@ async fn as_it_should_be(
     standing: &[Access],
     before: Option<&Credential>,
 ) -> anyhow::Result<()> {
+    if world.ground.admin == Admin::Least {
+        let acts_as = world.acts_as()?;
+        ensure!(acts_as.is_empty(), "the agent is left acting in the place of {acts_as:?}");
+    }
     if let Some(access) = standing.first() {
         let credential = world.credential(access).await?;
         if let Some(before) = before.filter(|_| deed != Deed::Rotate) {
