@@ -324,6 +324,11 @@ impl Writer {
                 break;
             }
             for stored in found {
+                // Written since, and not shown yet. Acknowledged before it is shown, it would be taken for a report that
+                // was never made.
+                if stored.position > shown.last_report {
+                    return Ok(());
+                }
                 let report: Report = serde_json::from_str(&stored.body).map_err(malformed_journal)?;
                 let wire = convert::report(self.journal, stored.position, &report);
                 self.send(v1::agent_message::Message::Report(wire)).await?;
@@ -396,3 +401,6 @@ fn goodbye(wire: &v1::Goodbye) -> LinkFault {
         retry_after: goodbye.retry_after.map(model::Span::as_std),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -83,7 +83,8 @@ impl Book {
     }
 
     /// The control plane has nothing against this journal. One that this journal has never met may have been
-    /// restored from a backup and have lost count: every target is surveyed before anything opens there.
+    /// restored from a backup and have lost count: every target is surveyed before anything opens there. What was
+    /// surveyed since the book was restored counts: this memory has had no gap since then.
     pub(super) fn agree(&mut self, by: Incarnation, now: Timestamp) {
         if !self.meta.cursors.contains_key(&by) {
             let ids: Vec<_> = self.integrations.keys().cloned().collect();
@@ -92,7 +93,6 @@ impl Book {
                     record.surveyed = false;
                 }
             }
-            self.surveyed.clear();
             self.strange = true;
         }
         if !self.current {
