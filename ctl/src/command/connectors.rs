@@ -1,6 +1,8 @@
 //! `connectors`: agents and their tokens.
 
-use model::{ConnectorId, Span};
+mod judged;
+
+use model::{AccessId, ConnectorId, Span};
 use serde_json::{Value, json};
 
 use super::issued::Destination;
@@ -18,7 +20,12 @@ Examples:
   tidegatectl connectors list
   tidegatectl connectors pause eu-west
   tidegatectl connectors resume eu-west
-  tidegatectl connectors revoke eu-west";
+  tidegatectl connectors revoke eu-west
+  tidegatectl connectors keys eu-west                # those it has, and those it offers
+  tidegatectl connectors accept-keys eu-west --yes   # after its identity was made anew
+  tidegatectl connectors strays eu-west              # accesses that only its agent knows
+  tidegatectl connectors end-stray eu-west ACCESS
+  tidegatectl connectors standing eu-west --confirm  # what is not in the list ends, however much";
 
 /// Manage connectors: agents and their tokens
 #[derive(Debug, clap::Args)]
@@ -64,6 +71,31 @@ enum Verb {
     /// Refuse the connector's agent from now on; what it opened still ends at its deadlines
     #[command(after_help = EXAMPLES)]
     Revoke { id: ConnectorId },
+    /// Show its keys: those that are pinned, and those that its agent offers
+    #[command(after_help = EXAMPLES)]
+    Keys { id: ConnectorId },
+    /// Pin the keys that its agent offers; until then what they sign counts as not verified
+    #[command(after_help = EXAMPLES)]
+    AcceptKeys {
+        id: ConnectorId,
+        /// They were compared with what `tidegate keys show` prints beside the agent
+        #[arg(long)]
+        yes: bool,
+    },
+    /// List accesses that its agent told of and nobody here knows
+    #[command(after_help = EXAMPLES)]
+    Strays { id: ConnectorId },
+    /// End an access that nobody here knows
+    #[command(after_help = EXAMPLES)]
+    EndStray { id: ConnectorId, access: AccessId },
+    /// Send its agent the list of what should be open
+    #[command(after_help = EXAMPLES)]
+    Standing {
+        id: ConnectorId,
+        /// What is not in the list is meant to end, however much it is
+        #[arg(long)]
+        confirm: bool,
+    },
 }
 
 pub(crate) async fn run(args: Args, desk: &Desk<'_>) -> Result<Exit, Fault> {
@@ -81,6 +113,11 @@ pub(crate) async fn run(args: Args, desk: &Desk<'_>) -> Result<Exit, Fault> {
         Verb::Pause { id } => order(desk, &id, "pause").await,
         Verb::Resume { id } => order(desk, &id, "resume").await,
         Verb::Revoke { id } => revoke(desk, &id).await,
+        Verb::Keys { id } => judged::keys(desk, &id).await,
+        Verb::AcceptKeys { id, yes } => judged::accept(desk, &id, yes).await,
+        Verb::Strays { id } => judged::strays(desk, &id).await,
+        Verb::EndStray { id, access } => judged::end_stray(desk, &id, &access).await,
+        Verb::Standing { id, confirm } => judged::standing(desk, &id, confirm).await,
     }
 }
 
@@ -140,12 +177,20 @@ async fn order(desk: &Desk<'_>, id: &ConnectorId, verb: &str) -> Result<Exit, Fa
     let (api, _) = desk.api()?;
     let path = ["connectors", id.as_str(), verb];
     let answer = api.call(Call::post(&path, json!({}), format!("{verb} the connector {id}"))).await?;
-    let connected = answer.get("connected").and_then(Value::as_bool).unwrap_or_default();
-    let word = if connected { "ordered" } else { "ordered; its agent is away and takes it when it is back" };
+    let word = ordered(&answer);
     desk.printer.answer(&answer, |text| {
         text.pairs([("connector", Some(id.to_string())), (verb, Some(word.to_owned()))]);
     })?;
     Ok(Exit::Ok)
+}
+
+/// What became of an order, in words.
+fn ordered(answer: &Value) -> &'static str {
+    if answer.get("connected").and_then(Value::as_bool).unwrap_or_default() {
+        "ordered"
+    } else {
+        "ordered; its agent is away and takes it when it is back"
+    }
 }
 
 async fn revoke(desk: &Desk<'_>, id: &ConnectorId) -> Result<Exit, Fault> {

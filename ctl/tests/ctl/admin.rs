@@ -178,6 +178,57 @@ fn connectors_are_listed_and_revoked() {
 }
 
 #[test]
+fn what_a_person_judges_of_a_connector() {
+    let world = World::logged_in();
+    let key = |id: &str, current: bool| {
+        json!({ "purpose": "receipts", "key_id": id, "public_key": "AAAA", "fingerprint": format!("print-{id}"),
+            "current": current })
+    };
+    let mut offering = connector("eu", &json!([key("one", true), key("old", false)]));
+    offering["keys_offered"] = json!([key("two", true)]);
+    world.server.json("GET", "/connectors/eu", offering);
+    world.server.json("POST", "/connectors/eu/accept-keys", connector("eu", &json!([key("two", true)])));
+    assert_eq!(
+        world.run(&["connectors", "keys", "eu"]).ok(),
+        "PURPOSE   ID   FINGERPRINT  STATE\n\
+         receipts  one  print-one    pinned\n\
+         receipts  old  print-old    pinned, old\n\
+         receipts  two  print-two    offered\n"
+    );
+    assert_eq!(world.server.seen().len(), 1);
+    world.run(&["connectors", "accept-keys", "eu"]).fails(2, &["tidegate keys show", "--yes"]);
+    assert_eq!(world.server.seen().len(), 0, "nothing was asked for");
+    assert_eq!(
+        world.run(&["connectors", "accept-keys", "eu", "--yes"]).ok(),
+        "PURPOSE   ID   FINGERPRINT  STATE\nreceipts  two  print-two    pinned\n"
+    );
+
+    let stray = json!({ "access": "acc-9", "connector": "eu", "integration": "shop-db", "account": "tg_ann_x7k2",
+        "state": "active", "at": samples::AT });
+    world.server.json("GET", "/connectors/eu/strays", json!([stray]));
+    let ordered = json!({ "connector": "eu", "position": 7, "connected": true });
+    world.server.json("POST", "/connectors/eu/strays/acc-9/end", ordered);
+    assert_eq!(
+        world.run(&["connectors", "strays", "eu"]).ok(),
+        "ACCESS  INTEGRATION  ACCOUNT      STATE   TOLD\n\
+         acc-9   shop-db      tg_ann_x7k2  active  2026-03-01T10:00:00Z\n"
+    );
+    assert_eq!(
+        world.run(&["connectors", "end-stray", "eu", "acc-9"]).ok(),
+        "access  acc-9\nend     ordered\n"
+    );
+
+    world.server.json("POST", "/connectors/eu/standing", connector("eu", &json!([])));
+    assert_eq!(world.run(&["connectors", "standing", "eu"]).ok(), "connector      eu\nstanding list  sent\n");
+    assert_eq!(
+        world.run(&["connectors", "standing", "eu", "--confirm"]).ok(),
+        "connector      eu\nstanding list  sent; what it lacks ends\n"
+    );
+    let bodies: Vec<_> = world.server.seen().into_iter().rev().take(2).map(|one| one.body).collect();
+    assert_eq!(bodies, [json!({ "confirmed": true }), json!({ "confirmed": false })]);
+}
+
+#[test]
 fn users_and_their_tokens() {
     let world = World::logged_in();
     let bob = samples::user("usr-bob", "bob@example.com");
