@@ -360,6 +360,12 @@ pub(super) const STAGES: &[Stage] = &[
         ],
     ),
     suite(
+        "runbook",
+        "each section of docs/runbook.md, with its commands as they stand there",
+        POSTGRES,
+        &[Step::Programs, Step::Tests(&["-p", "e2e", "--test", "e2e", "runbook::"])],
+    ),
+    suite(
         "secrecy",
         "no clear secret anywhere",
         POSTGRES,

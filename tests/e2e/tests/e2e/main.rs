@@ -17,6 +17,7 @@ mod recorded;
 mod remains;
 mod restored;
 mod retire;
+mod runbook;
 #[cfg(target_os = "linux")]
 mod secrecy;
 #[cfg(target_os = "linux")]
