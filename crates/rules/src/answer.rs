@@ -369,8 +369,9 @@ fn rotated(
     now: Timestamp,
     effects: &mut Effects,
 ) -> Outcome {
-    // Dropped or shut by somebody meanwhile: a new credential of it is of no use to anybody.
-    if observed.is_absent() || (record.phase == Phase::Open && observed.is_shut()) {
+    // Dropped, shut or opened by somebody meanwhile: a new credential of it is of no use to anybody.
+    let opened = record.phase != Phase::Open && !observed.is_closed();
+    if observed.is_absent() || opened || (record.phase == Phase::Open && observed.is_shut()) {
         seen(record, observed, now, effects);
         return Outcome::Done;
     }

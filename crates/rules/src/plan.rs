@@ -12,6 +12,8 @@ pub struct Surroundings {
     pub may_open: bool,
     /// Deleting is allowed.
     pub may_delete: bool,
+    /// A shut account may be given another credential, which opens nothing.
+    pub may_rotate: bool,
     /// The clear text of the current credential is at hand (for targets that take no verifier).
     pub clear_at_hand: bool,
 }
@@ -167,7 +169,8 @@ fn suspended(record: &AccountRecord, around: Surroundings, now: Timestamp) -> Pl
         return Plan::Do(Class::Housekeeping, Deed::Delete);
     }
     let rotate = record.rotate_asked || record.rotate_due.is_some_and(|due| due <= now);
-    if rotate && around.may_open {
+    // What is ordered gets a credential of its own as soon as it may open.
+    if rotate && around.may_rotate && record.candidate(now).is_none() {
         return rotation(record, around);
     }
     Plan::Wait(next_time(record, now))

@@ -46,6 +46,7 @@ pub(crate) struct Weather {
     pub(crate) bad_calls: u64,
     pub(crate) fused: bool,
     pub(crate) cleanup_days: Option<u32>,
+    pub(crate) rotation_days: Option<u32>,
     pub(crate) foreign: bool,
     pub(crate) horizon_ms: i64,
 }
@@ -53,11 +54,14 @@ pub(crate) struct Weather {
 /// Draws a world's weather and its script.
 pub(crate) fn draw(rng: &mut Rng) -> (Weather, Vec<(i64, Happening)>) {
     use Happening as H;
+    // Drawn apart: a seed means the same weather and script as before worlds rotated.
+    let mut apart = Rng::new(!rng.clone().next());
     let horizon_ms = rng.between(30, 180) * 60_000;
     let weather = Weather {
         bad_calls: [0, 30, 150, 400][rng.index(4)],
         fused: rng.chance(500),
         cleanup_days: [None, Some(0), Some(0), Some(1)][rng.index(4)],
+        rotation_days: [None, None, Some(1)][apart.index(3)],
         foreign: rng.chance(150),
         horizon_ms,
     };

@@ -1,12 +1,14 @@
 //! How a world ends: calm weather, in which what is promised must come true by itself.
 
-use model::{EntitlementSet, Timestamp};
+use model::{EntitlementSet, Lifecycle, Phase, Timestamp};
 use rules::Input;
 
 use crate::world::{Event, Told, World};
 
 /// In calm weather a close takes no longer than this.
 const PATIENCE: i64 = 3 * 60_000;
+/// A world in which credentials rotate each day goes on for this long.
+const SEVERAL_DAYS: i64 = 76 * 3_600_000;
 
 impl World {
     /// In calm weather nothing is held for long after its last deadline.
@@ -64,6 +66,9 @@ impl World {
         for at in [self.now + 60_000, self.now + 300_000, last - 1_800_000, last - 900_000, last] {
             self.at(at.max(self.now + 1), Event::Surveys);
         }
+        if self.weather.rotation_days.is_some() {
+            self.ends_at = last.max(self.now) + SEVERAL_DAYS;
+        }
         let deadlines: Vec<_> = self.ever.values().map(|(_, _, until)| until.as_millis()).collect();
         for until in deadlines {
             self.at(until.max(self.now + 8 * 60_000) + PATIENCE + 1, Event::Looks);
@@ -86,6 +91,7 @@ impl World {
                 }
             }
         }
+        self.rotated()?;
         for (n, before) in &self.foreign {
             let after = self.targets[*n].entries.get(&before.immutable);
             if after != Some(before) {
@@ -106,6 +112,22 @@ impl World {
         }
         if agent.book.meta().reconciling && self.fault.is_none() {
             return Err("at the end the journal is still being reconciled".into());
+        }
+        Ok(())
+    }
+
+    /// Where credentials rotate, no shut account is left with the one that its close made worthless.
+    fn rotated(&self) -> Told {
+        let Some(agent) = self.agent.as_ref().filter(|_| self.weather.rotation_days.is_some()) else {
+            return Ok(());
+        };
+        for record in agent.book.accounts().filter(|record| record.phase == Phase::Suspended) {
+            let integration = agent.book.integration(&record.account.integration);
+            let live = integration.is_some_and(|found| found.integration.lifecycle == Lifecycle::Live);
+            let mut there = self.targets.iter().flat_map(|target| target.owned(record.account.id));
+            if live && there.any(|entry| entry.credential.is_none()) {
+                return Err(format!("at the end an account was never given another credential: {record:?}"));
+            }
         }
         Ok(())
     }

@@ -75,6 +75,8 @@ faults! {
     RetireLeaves = "retire-leaves";
     /// A survey that broke off half-way passes for a whole one.
     HalfSurvey = "half-survey";
+    /// A shut account's rotation sets nothing.
+    RotatesNothing = "rotates-nothing";
 }
 
 impl fmt::Display for Fault {

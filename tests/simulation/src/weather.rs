@@ -258,6 +258,7 @@ impl World {
         }
         let verb = match (self.fault, verb) {
             (Some(Fault::RightsSurvive), Verb::Rung(model::Rung::EndSessions)) if !closing => None,
+            (Some(Fault::RotatesNothing), Verb::SetCredential(_)) if self.sets_a_shut_one(id) => None,
             (Some(Fault::RetireLeaves), Verb::Delete) => {
                 self.pretended.insert(account.id);
                 None
@@ -292,6 +293,14 @@ impl World {
             self.at(at, Event::Answers { call: id, sent, outcome });
         }
         Ok(())
+    }
+
+    /// Whether a call gives another credential to an account that nobody uses.
+    fn sets_a_shut_one(&self, call: u64) -> bool {
+        let Some(call) = self.calls.get(&call) else { return false };
+        let record = self.agent.as_ref().and_then(|agent| agent.book.account(call.account.id));
+        matches!(call.action.act, Act::Rotate { .. })
+            && record.is_some_and(|record| record.phase == model::Phase::Suspended)
     }
 
     pub(crate) fn answered(

@@ -120,6 +120,8 @@ pub(crate) struct World {
     wakes_here: u32,
     /// When the agent will be woken up; other wake-ups in the queue are void.
     pub(crate) wake_at: i64,
+    /// The agent is not woken up later: what rotates never comes to rest.
+    pub(crate) ends_at: i64,
 }
 
 pub(crate) type Told = Result<(), String>;
@@ -169,6 +171,7 @@ impl World {
             steps: 0,
             wakes_here: 0,
             wake_at: i64::MAX,
+            ends_at: i64::MAX,
             rng,
         };
         let mut last = weather.horizon_ms;
@@ -179,7 +182,7 @@ impl World {
         world.at(BEGINNING + last + 1_000, Event::Calms);
         for index in 0..TARGETS {
             let policy = Policy {
-                credentials_rotation_period_in_days: None,
+                credentials_rotation_period_in_days: weather.rotation_days,
                 credentials_cleanup_period_in_days: weather.cleanup_days,
             };
             world.plane.order(Order::PutIntegration(Integration {
@@ -367,8 +370,11 @@ impl World {
             let wait = at.as_millis().saturating_sub(agent.book.now().as_millis()).max(1);
             let life = agent.life;
             // Far timers are looked at again later, as a real shell would after an hour's sleep.
-            self.wake_at = self.now + wait.min(3_600_000);
-            self.at(self.wake_at, Event::Wakes { life });
+            let at = self.now + wait.min(3_600_000);
+            if at <= self.ends_at {
+                self.wake_at = at;
+                self.at(at, Event::Wakes { life });
+            }
         }
         Ok(())
     }

@@ -20,17 +20,35 @@ const UNWRITTEN_PAUSE: model::Span = model::Span::from_secs(30);
 
 impl Book {
     pub(super) fn may_open(&self, record: &AccountRecord) -> bool {
+        // An account of ours may stand there that this memory does not know of.
+        let surveyed = || !self.waits_for_survey(&record.account.integration);
+        self.remembers_all() && surveyed() && self.nothing_forbids(record)
+    }
+
+    /// Whether a shut account may be given another credential. That nobody has said yet whether this journal is
+    /// current does not keep it from that once a survey has seen what is there: what a later memory has opened shows
+    /// open. Each survey asks again.
+    fn may_rotate_shut(&self, record: &AccountRecord) -> bool {
+        let (integration, now) = (&record.account.integration, self.clock.now());
+        let seen = || {
+            self.surveyed.contains(integration)
+                && !self.meta.reconciling
+                && self.lost_calls(now).is_none()
+                && record.unsure.opens_after(now).is_none()
+        };
+        self.may_open(record) || (seen() && self.nothing_forbids(record))
+    }
+
+    /// Whether nothing keeps the integration of an account from being worked on, apart from what is not known.
+    fn nothing_forbids(&self, record: &AccountRecord) -> bool {
         let integration = self.integrations.get(&record.account.integration);
         !self.only_closes()
             && self.is_held_to_guardrails()
             && !self.meta.paused
             && !self.meta.paused_here
-            && self.remembers_all()
             && self.clock.may_open().is_ok()
             && integration.is_some_and(|found| {
-                // An account of ours may stand there that this memory does not know of.
-                !self.waits_for_survey(&record.account.integration)
-                    && !found.paused
+                !found.paused
                     && !found.paused_here
                     && !found.retired
                     && found.forbidden.is_none()
@@ -64,6 +82,7 @@ impl Book {
         Surroundings {
             may_open: self.may_open(record),
             may_delete: self.clock.may_delete() && !self.only_closes(),
+            may_rotate: self.may_rotate_shut(record),
             clear_at_hand: self.lanes.clear_at_hand.contains(&record.account.id),
         }
     }

@@ -9,8 +9,10 @@ use super::{Class, Deed, Plan, Surroundings, plan};
 use crate::account::AccountRecord;
 use crate::bench::{NOW, accepted, access, active, ending, granting, in_mins, interrupted, record, rights};
 
-const ALL: Surroundings = Surroundings { may_open: true, may_delete: true, clear_at_hand: true };
-const NO_OPENING: Surroundings = Surroundings { may_open: false, ..ALL };
+const ALL: Surroundings =
+    Surroundings { may_open: true, may_delete: true, may_rotate: true, clear_at_hand: true };
+const NO_OPENING: Surroundings = Surroundings { may_open: false, may_rotate: false, ..ALL };
+const NO_CONTROL_PLANE: Surroundings = Surroundings { may_open: false, ..ALL };
 const NO_DELETING: Surroundings = Surroundings { may_delete: false, ..ALL };
 const NO_CLEAR: Surroundings = Surroundings { clear_at_hand: false, ..ALL };
 
@@ -317,6 +319,13 @@ fn a_shut_account_is_cleaned_up_and_rotated_when_that_is_due() {
         ("deletion while opening is not allowed", shut(), asked, NO_OPENING, "delete"),
         ("rotation is due", shut(), stale, ALL, "mint anew"),
         ("rotation is due, opening not allowed", shut(), stale, NO_OPENING, "wait"),
+        (
+            "rotation is due, nobody said that this journal is current",
+            shut(),
+            stale,
+            NO_CONTROL_PLANE,
+            "mint anew",
+        ),
         (
             "an earlier close may land",
             ordered(),

@@ -7,10 +7,12 @@
 mod bench;
 mod beside;
 mod book;
+mod drift;
 mod guard;
 mod lanes;
 mod lives;
 mod moved;
+mod rotation;
 mod spoilt;
 
 use simulation::{Fault, run, story};
