@@ -112,6 +112,14 @@ impl Opened {
     }
 }
 
+/// How a target is logged in to.
+struct Way<'w> {
+    driver: &'static dyn driver::Driver,
+    connect: &'w dyn driver::Connect,
+    reference: &'w Reference,
+    endpoint: &'w Endpoint,
+}
+
 impl Targets {
     pub(crate) fn new(shop: Shop) -> Self {
         let gate = Gate::new(Arc::clone(&shop.identity), shop.bindings);
@@ -245,40 +253,60 @@ impl Targets {
         })?;
         let endpoint = connect.endpoint();
         let fetched = self.fetch(integration, &reference, &endpoint).await?;
-        let secret = TargetSecret::new(fetched.duplicate_values(), fetched.version.as_str());
-        if let Err(unfit) = secret.fits(driver.manifest()) {
-            self.shop.secrets.unfit(&reference, &fetched.version).await;
-            return Err(unfit);
-        }
-        // Only now: what could not be read, or does not fit, is bound to nothing.
-        let trial = self.gate.try_out(&reference, &endpoint, self.shop.clock.wall()).await?;
-        let context = TargetContext {
-            connector: self.shop.connector.clone(),
-            integration: integration.id.clone(),
-            marks: Arc::clone(&self.shop.marks),
-            caller: self.shop.caller.clone(),
-        };
-        let outcome = connect.connect(&secret, context).await;
-        // Nor is what was never sent. In doubt the pin stands.
-        if let Some(trial) = trial {
-            let sent = outcome.is_ok() || !secret.was_kept_back();
-            self.gate.tried(&reference, &endpoint, trial, sent).await;
-        }
-        match &outcome {
-            Ok(_) => self.shop.secrets.try_again(&integration.id).await,
-            Err(failure) if failure.code == Code::LOGIN_REFUSED => {
-                self.shop.secrets.login_refused(&reference, &integration.id, &fetched.version).await;
-            }
-            Err(failure) if failure.code == Code::SECRET_MALFORMED => {
-                self.shop.secrets.unfit(&reference, &fetched.version).await;
-            }
-            Err(_) => {}
+        let way = Way { driver, connect: &*connect, reference: &reference, endpoint: &endpoint };
+        let mut outcome = self.log_in(integration, &way, &fetched).await;
+        // What was refused may have been kept for a while: the store may have another one by now.
+        if outcome.as_ref().is_err_and(|failure| failure.code == Code::LOGIN_REFUSED)
+            && let Ok(newer) = self.fetch(integration, &reference, &endpoint).await
+            && newer.version != fetched.version
+        {
+            outcome = self.log_in(integration, &way, &newer).await;
         }
         // A login that failed before anything was asked for has surely done nothing.
         let target: Arc<dyn Target> = Arc::from(outcome.map_err(not_done)?);
         let identity = target.identify().await.map_err(not_done)?;
         self.succeed(&*target, &integration.id).await;
         Ok(Live { integration: Arc::clone(integration), target, identity })
+    }
+
+    /// Logs in with one version of the secret, and notes what came of it.
+    async fn log_in(
+        &self,
+        integration: &Integration,
+        way: &Way<'_>,
+        fetched: &Fetched,
+    ) -> Result<Box<dyn Target>, Failure> {
+        let (reference, endpoint) = (way.reference, way.endpoint);
+        let secret = TargetSecret::new(fetched.duplicate_values(), fetched.version.as_str());
+        if let Err(unfit) = secret.fits(way.driver.manifest()) {
+            self.shop.secrets.unfit(reference, &fetched.version).await;
+            return Err(unfit);
+        }
+        // Only now: what could not be read, or does not fit, is bound to nothing.
+        let trial = self.gate.try_out(reference, endpoint, self.shop.clock.wall()).await?;
+        let context = TargetContext {
+            connector: self.shop.connector.clone(),
+            integration: integration.id.clone(),
+            marks: Arc::clone(&self.shop.marks),
+            caller: self.shop.caller.clone(),
+        };
+        let outcome = way.connect.connect(&secret, context).await;
+        // Nor is what was never sent. In doubt the pin stands.
+        if let Some(trial) = trial {
+            let sent = outcome.is_ok() || !secret.was_kept_back();
+            self.gate.tried(reference, endpoint, trial, sent).await;
+        }
+        match &outcome {
+            Ok(_) => self.shop.secrets.try_again(&integration.id).await,
+            Err(failure) if failure.code == Code::LOGIN_REFUSED => {
+                self.shop.secrets.login_refused(reference, &integration.id, &fetched.version).await;
+            }
+            Err(failure) if failure.code == Code::SECRET_MALFORMED => {
+                self.shop.secrets.unfit(reference, &fetched.version).await;
+            }
+            Err(_) => {}
+        }
+        outcome
     }
 
     /// Fetches the secret, if its reference may be sent there.

@@ -8,7 +8,7 @@ use proto::v1::order::Order;
 use proto::v1::report::Report;
 use serde_json::json;
 
-use crate::world::World;
+use crate::world::{INTEGRATION, World};
 
 const OLD: &str = "a first password of the keeper";
 const NEW: &str = "another password of the keeper";
@@ -47,4 +47,22 @@ fn an_end_waits_for_the_admins_new_password_and_then_comes() {
     world.wait_ended("a-1");
     world.put("b-1", "bob", "orders", Duration::from_secs(3600));
     world.wait("b-1", "active", |state| matches!(state, State::Active(_)));
+
+    // Changed on both sides at once, while the agent still keeps the one before: the first look has it.
+    let bad = || {
+        let is_bad = |report: &Report| match report {
+            Report::IntegrationHealth(told) => told.state() == v1::HealthState::Bad,
+            _ => false,
+        };
+        world.plane.told().iter().filter(|report| is_bad(report)).count()
+    };
+    let before = bad();
+    by_hand(&format!("alter role keeper password '{OLD}'"));
+    by_hand("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'keeper'");
+    keep(OLD);
+    world
+        .plane
+        .order([world.led(8, &[]), Order::CheckNow(v1::CheckNow { integration_id: INTEGRATION.into() })]);
+    world.wait_good(8);
+    assert_eq!(bad(), before);
 }

@@ -79,6 +79,17 @@ pub(super) async fn rotated(play: &mut Play) -> anyhow::Result<()> {
     let sealed = play.types("tidegatectl seal").await?.ok()?;
     ensure!(!sealed.trim().is_empty() && !sealed.contains(shop::ADMIN), "{sealed}");
     let (_, credential) = play.opened(shop::ORDERS, "30m").await?;
+    play.set("OLD_KEY", text_at(&keys, "/sealing/0/id")?);
+    for rotated in ["keys rotate marks", "keys rotate sealing", "keys rotate receipts"] {
+        play.types_all(&[rotated]).await?;
+    }
+    play.world.agent.stop()?;
+    play.world.agent.start().await?;
+    play.world.wait_connected().await?;
+    play.types_until("tidegatectl connectors keys", "offered").await?;
+    let accepted = play.types("tidegatectl connectors accept-keys").await?.ok()?;
+    ensure!(!accepted.contains("offered"), "{accepted}");
+    play.types_all(&["tidegate keys retire"]).await?;
     play.world.login(&credential).run(shop::COUNT_ORDERS.0).await?.ok()?;
     Ok(())
 }

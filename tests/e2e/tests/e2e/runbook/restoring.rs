@@ -102,7 +102,8 @@ pub(super) async fn replaced(play: &mut Play) -> anyhow::Result<()> {
     let other = tokio::task::block_in_place(|| {
         let other = Postgres::launch(&postgres::Options::for_tests())?;
         shop::fill(&other)?;
-        shop::make_admin(&other, &play.world.admin_password)?;
+        let world = &play.world;
+        shop::make_admin(&other, world.ground.admin, world.agent.program(), &world.admin_password)?;
         anyhow::Ok(other)
     });
     let other = other.context("start another target")?;
