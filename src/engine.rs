@@ -122,6 +122,8 @@ pub(crate) struct Engine {
     committed: Position,
     /// How each target was when it was last looked at.
     health: BTreeMap<IntegrationId, Health>,
+    /// Targets that nobody has looked over since the journal that knew them was lost.
+    unlooked: BTreeSet<IntegrationId>,
     /// What was answered since something was written last.
     answered: Vec<&'static str>,
     told: Told,
@@ -142,9 +144,10 @@ impl Engine {
         messages: mpsc::Receiver<Message>,
     ) -> Result<(Self, watch::Receiver<Published>), EngineFault> {
         let (saved, identity_fault) = remembered(&parts).await;
-        let (book, incarnation, committed) = load(&parts, &saved).await?;
+        let Restored { book, incarnation, committed, unheard_of } = load(&parts, &saved).await?;
         let journal_works = parts.close_only.is_none();
-        let (shown, published) = watch::channel(showing::first(&book, incarnation, journal_works));
+        let first = showing::first(&book, incarnation, journal_works);
+        let (shown, published) = watch::channel(Published { looked: unheard_of.is_empty(), ..first });
         let told = Told::of(&book);
         let performer = Arc::new(Performer::new(Arc::clone(&parts.targets)));
         let engine = Self {
@@ -173,6 +176,7 @@ impl Engine {
             uncounted: false,
             committed,
             health: BTreeMap::new(),
+            unlooked: unheard_of,
             answered: vec![],
             told,
             asked: vec![],
@@ -299,6 +303,7 @@ impl Engine {
         if let Some(outcome) = health {
             if outcome.is_err() {
                 self.read_again_soon(integration.clone(), reading);
+                self.unlooked.remove(&integration);
             }
             let health = Health::of(&outcome, self.parts.clock.wall());
             self.tell_health(&integration, &health);
@@ -314,6 +319,9 @@ impl Engine {
             return;
         }
         let integration = integration.id.clone();
+        if complete {
+            self.unlooked.remove(&integration);
+        }
         self.book.handle(Input::Identified { integration: integration.clone(), identity }, reading);
         self.book.handle(Input::Surveyed { integration, sightings, complete }, reading);
         while let Some(survey) = self.book.poll_drift() {
@@ -386,10 +394,19 @@ async fn remembered(parts: &Parts) -> (BTreeMap<IntegrationId, Integration>, Opt
     (BTreeMap::new(), Some(fault))
 }
 
+/// A book that was read from the journal.
+struct Restored {
+    book: Book,
+    incarnation: Incarnation,
+    committed: Position,
+    /// Integrations that the identity remembers and the journal has never heard of.
+    unheard_of: BTreeSet<IntegrationId>,
+}
+
 async fn load(
     parts: &Parts,
     remembered: &BTreeMap<IntegrationId, Integration>,
-) -> Result<(Book, Incarnation, Position), EngineFault> {
+) -> Result<Restored, EngineFault> {
     let loaded = parts.journal.load().await?;
     let waiting = parts.journal.reports(Position(0), 1).await?;
     let committed = waiting.first().map_or(loaded.last_report, |first| Position(first.position.0 - 1));
@@ -408,10 +425,11 @@ async fn load(
     )?;
     // Before anything else is taken: what lives is held against those of today.
     book.guard(parts.guard.clone(), reading);
-    let unheard_of = remembered.keys().filter(|id| book.integration(id).is_none()).count();
-    if unheard_of > 0 {
+    let unheard_of: BTreeSet<_> =
+        remembered.keys().filter(|id| book.integration(id).is_none()).cloned().collect();
+    if !unheard_of.is_empty() {
         tracing::warn!(
-            integrations = unheard_of,
+            integrations = unheard_of.len(),
             "The identity remembers integrations that the journal has never heard of: accounts there that carry our mark are closed by their marks' deadlines"
         );
     }
@@ -419,5 +437,5 @@ async fn load(
     if let Some(reason) = &parts.close_only {
         book.handle(Input::CloseOnly(Some(reason.clone())), reading);
     }
-    Ok((book, loaded.incarnation, committed))
+    Ok(Restored { book, incarnation: loaded.incarnation, committed, unheard_of })
 }

@@ -13,13 +13,14 @@ mod standing;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use journal::Journal;
 use journal::identity::Identity;
 use model::{ConnectorId, InstanceId, Timestamp};
 use proto::v1;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -33,6 +34,9 @@ use dial::{LinkFault, dial};
 use redial::Redial;
 use session::Session;
 use snapshots::Snapshots;
+
+/// How long targets are looked over at the most before the control plane is greeted without the journal that knew them.
+const LOOKS: Duration = Duration::from_secs(10);
 
 /// What the link is made of.
 pub(crate) struct Link {
@@ -55,9 +59,25 @@ pub(crate) struct Link {
 }
 
 impl Link {
+    /// Whoever has lost its journal looks at its targets before it is told what should live: what is found there is then
+    /// gone on with as it stands. An order that comes first may have to close an account to be sure of it, and to open
+    /// it again with another credential. Returns false when told to stop.
+    async fn look_first(&self, stop: &CancellationToken) -> bool {
+        let mut shown = self.desk.published.clone();
+        let looked = timeout(LOOKS, shown.wait_for(|shown| shown.looked));
+        tokio::select! {
+            () = stop.cancelled() => false,
+            // Too late or never, it is greeted all the same.
+            _ = looked => true,
+        }
+    }
+
     /// Dials and redials until told to stop.
     pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut redial = Redial::new(self.settings.redial_most);
+        if !self.look_first(&stop).await {
+            return;
+        }
         let (mut renewed, mut told) = (false, None);
         let snapshots = Mutex::default();
         while !stop.is_cancelled() {

@@ -37,6 +37,8 @@ pub(crate) struct Published {
     pub(crate) journal_works: bool,
     /// Why what has to outlive the journal could not be saved.
     pub(crate) identity_fault: Option<String>,
+    /// Every target that a lost journal knew was looked over, or could not be.
+    pub(crate) looked: bool,
 }
 
 /// How one integration stands.
@@ -66,6 +68,7 @@ impl Published {
             lapses: 0,
             journal_works: true,
             identity_fault: None,
+            looked: true,
         }
     }
 }

@@ -120,11 +120,20 @@ pub(crate) async fn read(
     let mut pages = Pages::new(&integration.id, &news, room);
     let (mut identity, mut said) = (None, None);
     let work = async {
-        let opened = targets.open(&integration).await?;
+        let mut opened = targets.open(&integration).await?;
         identity = Some(opened.identity.clone());
         match reading {
             Reading::Check => {
-                let report = check(&opened, &integration, &news).await?;
+                let mut report = check(&opened, &integration, &news).await;
+                // A connection logs in anew with the secret that it was made with: the store may have another one by now.
+                if let Err(failure) = &report
+                    && failure.code == Code::LOGIN_REFUSED
+                {
+                    targets.failed(&integration.id, failure).await;
+                    opened = targets.open(&integration).await?;
+                    report = check(&opened, &integration, &news).await;
+                }
+                let report = report?;
                 said = opened.target.time().await?;
                 Ok((Some(report), None))
             }

@@ -29,6 +29,7 @@ impl Engine {
         let now = Published {
             lapses: self.lapses,
             identity_fault: self.identity_fault.clone(),
+            looked: self.unlooked.is_empty(),
             reads: self.reading.len() as u64,
             uncommitted_reports: self.book.last_report().0.saturating_sub(self.committed.0),
             ..show(&self.book, self.incarnation, self.journal_works, counted)
@@ -68,6 +69,7 @@ fn show(
         lapses: 0,
         journal_works,
         identity_fault: None,
+        looked: true,
     }
 }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::reads::Reading;
 use crate::measures;
 
-use super::{Engine, EngineFault, load};
+use super::{Engine, EngineFault, Restored, load};
 
 impl Engine {
     /// Gives an old copy of the journal a new life, and reads it again. Returns false when it could not be
@@ -34,7 +34,8 @@ impl Engine {
     }
 
     pub(super) async fn reload(&mut self) -> Result<(), EngineFault> {
-        (self.book, self.incarnation, self.committed) = load(&self.parts, &self.saved).await?;
+        let Restored { book, incarnation, committed, unheard_of: _ } = load(&self.parts, &self.saved).await?;
+        (self.book, self.incarnation, self.committed) = (book, incarnation, committed);
         if !self.journal_works {
             tracing::info!("The journal could be read again");
         }

@@ -254,8 +254,8 @@ pub struct Book {
     /// What whole surveys came to and nobody was told yet; the last of each integration.
     drifted: BTreeMap<IntegrationId, drift::Survey>,
     stood: bool,
-    /// The control plane that agreed with this journal had never met it before.
-    strange: bool,
+    /// Targets that were not surveyed since a control plane agreed that this journal had never met before.
+    strange: BTreeSet<IntegrationId>,
     /// The control plane has agreed with this journal since the book was restored. Before that nothing
     /// opens, and what was never begun by this memory may have been begun by a later one.
     current: bool,

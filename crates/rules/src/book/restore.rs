@@ -57,7 +57,7 @@ impl Book {
             drifting: BTreeMap::new(),
             drifted: BTreeMap::new(),
             stood: false,
-            strange: false,
+            strange: BTreeSet::new(),
             current: false,
             lost: Unsure::default(),
             tombs_purged: Timestamp::ZERO,

@@ -87,13 +87,15 @@ impl Book {
     /// surveyed since the book was restored counts: this memory has had no gap since then.
     pub(super) fn agree(&mut self, by: Incarnation, now: Timestamp) {
         if !self.meta.cursors.contains_key(&by) {
-            let ids: Vec<_> = self.integrations.keys().cloned().collect();
+            let ids: Vec<_> =
+                self.integrations.keys().filter(|id| !self.surveyed.contains(*id)).cloned().collect();
             for id in ids {
                 if let Some(record) = self.edit_integration(&id) {
                     record.surveyed = false;
                 }
+                // Also when that cannot be written down.
+                self.strange.insert(id);
             }
-            self.strange = true;
         }
         if !self.current {
             self.current = true;

@@ -72,6 +72,7 @@ impl Book {
                 record.surveyed = true;
             }
             self.surveyed.insert(integration.clone());
+            self.strange.remove(integration);
             self.reconsider_integration(integration, now);
             self.try_end_reconciling(now);
             self.retire_if_empty(integration);

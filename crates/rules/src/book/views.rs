@@ -72,7 +72,7 @@ impl Book {
     /// control plane for the first time: nothing opens there before.
     pub fn waits_for_survey(&self, id: &IntegrationId) -> bool {
         let known = self.integrations.get(id).is_some_and(|found| found.surveyed);
-        !self.surveyed.contains(id) && (self.meta.reconciling || self.strange || !known)
+        !self.surveyed.contains(id) && (self.meta.reconciling || self.strange.contains(id) || !known)
     }
 
     /// Returns the connector's single rows.
