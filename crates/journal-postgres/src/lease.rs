@@ -58,10 +58,6 @@ impl Leases {
         Ok(done)
     }
 
-    fn lasts() -> f64 {
-        millis(LASTS)
-    }
-
     async fn holder(&self, line: &mut Line) -> Result<Option<Holder>, Met> {
         let connector = self.options.connector.as_str();
         let rows = line.rows(HELD, &[&connector]).await?;
@@ -86,7 +82,7 @@ fn epoch_of(rows: Option<&Vec<Row>>) -> Option<u64> {
 impl LeaseStore for Leases {
     async fn take(&self) -> Result<Taking, JournalFault> {
         let (connector, instance) = (self.options.connector.as_str(), self.options.instance.as_uuid());
-        let (lasts, yields) = (Self::lasts(), millis(self.yields));
+        let (lasts, yields) = (millis(LASTS), millis(self.yields));
         let taken = self.with(async |line| {
             let steps =
                 vec![Step::Bare("BEGIN"), Step::Prepared(TAKE, vec![&connector, &instance, &lasts, &yields])];
@@ -111,7 +107,7 @@ impl LeaseStore for Leases {
     async fn renew(&self, epoch: u64) -> Result<Renewal, JournalFault> {
         let (connector, instance) = (self.options.connector.as_str(), self.options.instance.as_uuid());
         let renewed = self.with(async |line| {
-            let renewed = line.rows(RENEW, &[&connector, &instance, &stored(epoch), &Self::lasts()]).await?;
+            let renewed = line.rows(RENEW, &[&connector, &instance, &stored(epoch), &millis(LASTS)]).await?;
             if renewed.is_empty() { Ok(Err(self.holder(line).await?)) } else { Ok(Ok(())) }
         });
         match renewed.await? {

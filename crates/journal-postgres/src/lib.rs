@@ -69,11 +69,9 @@ impl Database {
     /// # Errors
     /// [`JournalFault::TooNew`], [`JournalFault::Damaged`], or [`JournalFault::Unusable`] with the way out.
     pub async fn open(options: Options) -> Result<Self, JournalFault> {
-        let name = options.name();
-        match Self::opened(options, true).await? {
-            None => Err(faults::unusable(&name, "its tables could not be made")),
-            Some(Self { too_new: Some(fault), .. }) => Err(fault),
-            Some(opened) => Ok(opened),
+        match Self::open_or_close_only(options).await? {
+            Self { too_new: Some(fault), .. } => Err(fault),
+            opened => Ok(opened),
         }
     }
 

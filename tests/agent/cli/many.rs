@@ -6,6 +6,7 @@ use proto::v1::access_state::State;
 use proto::v1::order::Order;
 use proto::v1::{self, StandingOutcome};
 use services::postgres::Ground;
+use services::usage::Memory;
 
 use crate::plane::until_within;
 use crate::world::{World, put};
@@ -40,14 +41,8 @@ fn name(n: usize) -> String {
     format!("a-{n:05}")
 }
 
-/// Resident now, and at most since its start, in KiB.
-fn memory(world: &World) -> [u64; 2] {
-    let agent = world.agent.as_ref().expect("an agent runs").id();
-    let status = std::fs::read_to_string(format!("/proc/{agent}/status")).unwrap();
-    ["VmRSS:", "VmHWM:"].map(|key| {
-        let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
-        line.trim().trim_end_matches("kB").trim().parse().unwrap()
-    })
+fn memory(world: &World) -> Memory {
+    Memory::of(world.agent.as_ref().expect("an agent runs").id()).unwrap()
 }
 
 fn beat(world: &World, is_so: impl Fn(&v1::AgentHeartbeat) -> bool) -> Option<v1::AgentHeartbeat> {
@@ -129,6 +124,6 @@ fn somebody_elsewhere(world: &World) {
 }
 
 fn bounded(world: &World) {
-    let [_, most] = memory(world);
+    let most = memory(world).peak;
     assert!(most < MEMORY_KIB, "it took {most} KiB");
 }

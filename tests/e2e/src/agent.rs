@@ -395,7 +395,7 @@ fn is_killed(status: ExitStatus) -> bool {
 }
 
 /// The admin address in the log's line that says that the agent has started.
-fn started(line: &str) -> Option<String> {
+pub fn started(line: &str) -> Option<String> {
     let value: Value = serde_json::from_str(line).ok()?;
     let fields = value.get("fields").unwrap_or(&value);
     if fields.get("message")?.as_str()? != "Agent started" {
@@ -404,7 +404,11 @@ fn started(line: &str) -> Option<String> {
     fields.get("admin")?.as_str().map(str::to_owned)
 }
 
-async fn is_ready(admin: SocketAddr) -> std::io::Result<bool> {
+/// Asks an agent at its admin address whether it can open accesses.
+///
+/// # Errors
+/// When nobody answers there.
+pub async fn is_ready(admin: SocketAddr) -> std::io::Result<bool> {
     let mut line = TcpStream::connect(admin).await?;
     line.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
     let mut answer = [0; 12];

@@ -90,14 +90,6 @@ pub fn word(text: &OsStr) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// The most memory, in KiB, that a process had in use at once since its start.
-pub fn peak_kib(process: u32) -> anyhow::Result<u64> {
-    let status =
-        std::fs::read_to_string(format!("/proc/{process}/status")).context("read a process's state")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("a peak size")?;
-    line.trim().trim_end_matches("kB").trim().parse().context("read a peak size")
-}
-
 /// Reads a text out of JSON.
 pub fn text_at(value: &Value, pointer: &str) -> anyhow::Result<String> {
     match value.pointer(pointer).and_then(Value::as_str) {

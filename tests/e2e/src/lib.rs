@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod logs;
 pub mod person;
 pub mod plane;
+pub mod program;
 pub mod programs;
 pub mod proxy;
 pub mod psql;
@@ -34,7 +35,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 /// Makes a folder that only its owner may enter.
-pub(crate) fn private_folder(path: &Path) -> anyhow::Result<()> {
+pub fn private_folder(path: &Path) -> anyhow::Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.with_context(|| format!("make the folder {}", path.display()))
 }

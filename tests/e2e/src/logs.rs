@@ -1,5 +1,7 @@
 //! What a process said: a file that only grows.
 
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -12,7 +14,8 @@ const TAIL: usize = 6_000;
 pub struct Log(PathBuf);
 
 impl Log {
-    pub(crate) fn new(path: PathBuf) -> Self {
+    /// The log that is at a place, or will be.
+    pub fn new(path: PathBuf) -> Self {
         Self(path)
     }
 
@@ -23,9 +26,19 @@ impl Log {
 
     /// All of it.
     pub fn text(&self) -> anyhow::Result<String> {
-        match std::fs::read(&self.0) {
-            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-            Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        Ok(String::from_utf8_lossy(&self.after(0)?).into_owned())
+    }
+
+    /// What stands after a place: of a long log only that is read.
+    fn after(&self, place: u64) -> anyhow::Result<Vec<u8>> {
+        let mut bytes = vec![];
+        let read = File::open(&self.0).and_then(|mut file| {
+            file.seek(SeekFrom::Start(place))?;
+            file.read_to_end(&mut bytes)
+        });
+        match read {
+            Ok(_) => Ok(bytes),
+            Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => Ok(vec![]),
             Err(fault) => Err(fault).with_context(|| format!("read {}", self.0.display())),
         }
     }
@@ -37,9 +50,7 @@ impl Log {
 
     /// The whole lines that begin at or after a place.
     pub fn lines_after(&self, place: u64) -> anyhow::Result<Vec<String>> {
-        let text = self.text()?;
-        let place = usize::try_from(place).unwrap_or(usize::MAX);
-        let fresh = text.as_bytes().get(place..).unwrap_or_default();
+        let fresh = self.after(place)?;
         let whole = fresh.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
         let fresh = String::from_utf8_lossy(fresh.get(..whole).unwrap_or_default()).into_owned();
         Ok(fresh.lines().map(str::to_owned).collect())

@@ -17,3 +17,4 @@ mod random;
 mod run;
 mod runas;
 mod tls;
+pub mod usage;

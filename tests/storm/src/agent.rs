@@ -1,21 +1,18 @@
 //! The agent of a storm: the whole agent as a process, linked with made-up targets; its folder, its log, its end.
 
 use std::ffi::OsString;
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use serde_json::Value;
+use e2e::agent::{is_ready, started};
+use e2e::clock::{Watch, until_every};
+use e2e::logs::Log;
+use e2e::{private_file, private_folder};
 use services::process::{Process, Start};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
-use crate::clock::{self, Watch};
 use crate::plane::TOKEN;
 
 /// The name of its program.
@@ -92,16 +89,25 @@ impl Agent {
         if self.process.is_some() {
             bail!("this agent runs already");
         }
-        let log = self.folder.join("agent.log");
-        let from = std::fs::metadata(&log).map_or(0, |found| found.len());
+        let log = Log::new(self.folder.join("agent.log"));
+        let from = log.end();
         let args: Vec<OsString> = vec!["run".into(), "--config".into(), self.config().into()];
         let watch = Watch::start();
         let mut process = tokio::task::block_in_place(|| {
             let (folder, program) = (self.folder.as_path(), self.program.as_path());
-            Process::start(Start { folder, log: &log, program, args, env: vec![], without_rights: false })
+            Process::start(Start {
+                folder,
+                log: log.path(),
+                program,
+                args,
+                env: vec![],
+                without_rights: false,
+            })
         })?;
-        let admin = clock::until_every(OFTEN, "the agent is started", STARTED, async || {
-            if let Some(admin) = text_after(&log, from)?.lines().find_map(admin_of) {
+        let admin = until_every(OFTEN, "the agent is started", STARTED, async || {
+            if let Some(admin) = log.lines_after(from)?.iter().find_map(|line| started(line)) {
+                let admin: SocketAddr =
+                    admin.parse().with_context(|| format!("read the admin address {admin:?}"))?;
                 return Ok(Some(admin));
             }
             match process.ended()? {
@@ -111,7 +117,7 @@ impl Agent {
         })
         .await?;
         let started = watch.elapsed();
-        clock::until_every(OFTEN, "the agent is ready", STARTED, async || {
+        until_every(OFTEN, "the agent is ready", STARTED, async || {
             Ok(is_ready(admin).await.unwrap_or(false).then_some(()))
         })
         .await?;
@@ -159,50 +165,4 @@ impl Agent {
 /// The name of a target: its integration's id, its secret's, its host's first part.
 pub fn target_name(target: usize) -> String {
     format!("t-{target:03}")
-}
-
-/// Makes a folder that only its owner may enter.
-fn private_folder(path: &Path) -> anyhow::Result<()> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.with_context(|| format!("make the folder {}", path.display()))
-}
-
-/// Writes a file that only its owner may read.
-fn private_file(path: &Path, text: &str) -> anyhow::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
-    written.with_context(|| format!("write {}", path.display()))
-}
-
-/// What a growing file holds after a place; nothing while it is not there.
-fn text_after(path: &Path, from: u64) -> anyhow::Result<String> {
-    let mut bytes = vec![];
-    match File::open(path) {
-        Ok(mut file) => {
-            file.seek(SeekFrom::Start(from)).context("find the place in the log")?;
-            file.read_to_end(&mut bytes).context("read the log")?;
-        }
-        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => {}
-        Err(fault) => return Err(fault).with_context(|| format!("read {}", path.display())),
-    }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// The admin address in the log's line that says that the agent has started. A line that is not whole yet is none.
-fn admin_of(line: &str) -> Option<SocketAddr> {
-    let value: Value = serde_json::from_str(line).ok()?;
-    let fields = value.get("fields").unwrap_or(&value);
-    if fields.get("message")?.as_str()? != "Agent started" {
-        return None;
-    }
-    fields.get("admin")?.as_str()?.parse().ok()
-}
-
-async fn is_ready(admin: SocketAddr) -> std::io::Result<bool> {
-    let mut line = TcpStream::connect(admin).await?;
-    line.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
-    let mut answer = [0; 12];
-    line.read_exact(&mut answer).await?;
-    Ok(&answer == b"HTTP/1.1 200")
 }

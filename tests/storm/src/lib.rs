@@ -13,6 +13,5 @@ pub mod fair;
 pub mod figures;
 pub mod plane;
 pub mod play;
-pub mod process;
 pub mod real;
 pub mod target;

@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use driver::naming;
+use e2e::clock::{Watch, until};
 use model::{ConnectorId, GranteeId, IntegrationId};
 use proto::v1::order::Order;
 use proto::v1::{self};
+use services::usage::{Memory, processor};
 
 use crate::agent::{Agent, CONNECTOR, target_name};
-use crate::clock::{self, Watch};
+use crate::clock;
 use crate::disk;
 use crate::fair::{self, End};
 use crate::figures::{Figures, mib, millis, percentile, share_ms};
 use crate::plane::{Plane, Stands, time};
-use crate::process::{Memory, processor};
 use crate::real::{self, Real};
 use crate::target::shelf::Shelf;
 use crate::target::trouble::Kind;
@@ -147,11 +148,10 @@ impl Stage<'_> {
         tell("the storm");
         let all = self.all();
         let limit = self.plan.trouble + ALL;
-        clock::until("all have ended", limit, async || Ok((self.count()?.ended == all).then_some(())))
-            .await?;
+        until("all have ended", limit, async || Ok((self.count()?.ended == all).then_some(()))).await?;
         // They are written together, and come one after the other.
         let receipts = 2 * all as u64;
-        clock::until("every opening and every end has its receipt", TOLD, async || {
+        until("every opening and every end has its receipt", TOLD, async || {
             Ok((self.count()?.receipts >= receipts).then_some(()))
         })
         .await?;
@@ -211,7 +211,7 @@ impl Stage<'_> {
         // With many accesses they take longer.
         let surveys = A_SURVEY * i64::try_from(targets).unwrap_or(0) + i64::try_from(all / 10).unwrap_or(0);
         let latest = self.base - SETTLED - AGAIN - surveys;
-        let in_time = clock::until("all are open", lead, async || {
+        let in_time = until("all are open", lead, async || {
             let is_open = self.count()?.open == all;
             Ok((is_open || clock::now_ms() > latest).then_some(is_open))
         })
@@ -228,7 +228,7 @@ impl Stage<'_> {
         let watch = Watch::start();
         let begun = self.agent.start().await?;
         let latest = self.base - SETTLED;
-        let in_time = clock::until("the control plane knows how all stand", lead, async || {
+        let in_time = until("the control plane knows how all stand", lead, async || {
             let count = self.count()?;
             let is_known = count.sessions > sessions && count.held == Some(all as u64);
             Ok((is_known || clock::now_ms() > latest).then_some(is_known))

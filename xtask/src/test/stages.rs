@@ -225,7 +225,11 @@ pub(super) const STAGES: &[Stage] = &[
         "outage",
         "the target is down, and comes back, also from a backup",
         POSTGRES,
-        &[Step::Programs, Step::Tests(&["-p", "e2e", "outage"])],
+        &[
+            Step::Programs,
+            Step::Tests(&["-p", "e2e", "outage"]),
+            Step::Tests(&["-p", "e2e", "--test", "e2e", "another_server_under_the_targets_name"]),
+        ],
     ),
     suite(
         "offline",

@@ -1,7 +1,7 @@
 //! Standing: the accesses that should live, by the control plane's word. We walk what *we* hold against
 //! it: what is absent ends, unless the control plane may itself have lost something.
 
-use model::{AccessId, AccessState, Code, EndReason, Incarnation, Timestamp};
+use model::{AccessId, AccessState, Code, EndReason, Incarnation, IntegrationId, Timestamp};
 
 use super::Book;
 use crate::effects::Effects;
@@ -89,17 +89,22 @@ impl Book {
         if !self.meta.cursors.contains_key(&by) {
             let ids: Vec<_> =
                 self.integrations.keys().filter(|id| !self.surveyed.contains(*id)).cloned().collect();
-            for id in ids {
-                if let Some(record) = self.edit_integration(&id) {
-                    record.surveyed = false;
-                }
-                // Also when that cannot be written down.
-                self.strange.insert(id);
-            }
+            // Also when that cannot be written down.
+            self.strange.extend(ids.iter().cloned());
+            self.forget_surveys(ids);
         }
         if !self.current {
             self.current = true;
             self.reconsider_all(now);
+        }
+    }
+
+    /// What was surveyed is to be surveyed again, also after a restart.
+    fn forget_surveys(&mut self, of: Vec<IntegrationId>) {
+        for id in of {
+            if let Some(record) = self.edit_integration(&id) {
+                record.surveyed = false;
+            }
         }
     }
 
@@ -110,11 +115,7 @@ impl Book {
         }
         self.edit_meta().reconciling = true;
         let integrations: Vec<_> = self.integrations.keys().cloned().collect();
-        for id in integrations {
-            if let Some(record) = self.edit_integration(&id) {
-                record.surveyed = false;
-            }
-        }
+        self.forget_surveys(integrations);
         self.surveyed.clear();
         self.stood = false;
         let mut effects = Effects::default();

@@ -7,6 +7,8 @@ use proto::v1::access_state::State;
 use proto::v1::control_message::Message;
 use proto::v1::order::Order;
 
+use services::usage::Memory;
+
 use super::{ask, changed, end, settled, truthful, wait_active};
 use crate::plane::{in_seconds, until};
 use crate::world::{World, put};
@@ -16,9 +18,7 @@ const MOST: u64 = 512;
 
 /// The most memory that the agent ever had resident, in MiB.
 fn peak(world: &mut World) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", world.agent().id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+    Memory::of(world.agent().id()).unwrap().peak / 1024
 }
 
 #[expect(clippy::print_stdout, reason = "a test's output is where its figures belong")]

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Parser;
 use e2e::bench::bare::Bare;
 use e2e::bench::figures::{Book, Size, Speed, median, rounded, side_by_side};
@@ -21,11 +21,12 @@ use e2e::bench::openbao::Bao;
 use e2e::bench::ours::Ours;
 use e2e::bench::{Party, ROLE, play};
 use e2e::clock::{self, Watch};
+use e2e::program;
 use e2e::world::{Options, World};
 use serde::Serialize;
 use services::openbao::OpenBao;
 use services::postgres;
-use tokio::signal::unix::{SignalKind, signal};
+use services::usage::Memory;
 
 /// How many ask at a time.
 const CROWDS: [usize; 2] = [1, 8];
@@ -90,28 +91,7 @@ impl Extent {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let done = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("start the runtime")
-        .and_then(|runtime| runtime.block_on(run(&cli)));
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(fault) => {
-            eprintln!("bench: {fault:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn run(cli: &Cli) -> anyhow::Result<()> {
-    let mut stop = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    // Whatever was started ends when what holds it is dropped.
-    tokio::select! {
-        done = measure(cli) => done,
-        _ = tokio::signal::ctrl_c() => bail!("stopped by Ctrl-C"),
-        _ = stop.recv() => bail!("stopped by SIGTERM"),
-    }
+    program::run("bench", measure(&cli))
 }
 
 async fn measure(cli: &Cli) -> anyhow::Result<()> {
@@ -256,12 +236,8 @@ async fn idle_rss(process: u32) -> anyhow::Result<f64> {
     let watch = Watch::start();
     let mut least = f64::INFINITY;
     clock::until("a second has passed", Duration::from_secs(5), async || {
-        let path = format!("/proc/{process}/status");
-        let status = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a resident size")?;
-        let kib: f64 =
-            line.trim().trim_end_matches(" kB").parse().with_context(|| format!("read {line:?}"))?;
-        least = least.min(kib / 1024.0);
+        let kib = u32::try_from(Memory::of(process)?.now).context("a resident size")?;
+        least = least.min(f64::from(kib) / 1024.0);
         Ok((watch.elapsed() > Duration::from_secs(1)).then_some(()))
     })
     .await?;

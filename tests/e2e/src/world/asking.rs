@@ -13,6 +13,9 @@ use crate::person::Person;
 use crate::psql::Login;
 use crate::shop;
 
+/// Within this an access is open that nothing stands in the way of.
+const OPEN: Duration = Duration::from_secs(60);
+
 /// An access, by its id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access(pub String);
@@ -45,6 +48,14 @@ impl World {
         asked.extend(["--integration", INTEGRATION]);
         let answer = person.ask(asked).await?;
         Ok(Access(text_at(&answer, "/id")?))
+    }
+
+    /// The requester asks for reading a resource where nobody has to approve it, has it opened, and takes the credential.
+    pub async fn opened(&self, resource: &str, span: &str) -> anyhow::Result<(Access, Credential)> {
+        let access = self.request(resource, span).await?;
+        self.wait_label(&access, "Active", OPEN).await?;
+        let credential = self.credential(&access).await?;
+        Ok((access, credential))
     }
 
     /// The approver approves.

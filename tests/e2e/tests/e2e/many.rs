@@ -7,11 +7,12 @@ use anyhow::{Context as _, ensure};
 use e2e::bench::ours::Ours;
 use e2e::bench::play;
 use e2e::clock::{self, Watch};
-use e2e::command::{peak_kib, text_at};
+use e2e::command::text_at;
 use e2e::shop;
 use e2e::world::{INTEGRATION, Options, World};
 use serde_json::{Value, json};
 use services::postgres::{self, Ground};
+use services::usage::Memory;
 
 use crate::unwrapped;
 
@@ -186,5 +187,5 @@ async fn discovered(world: &mut World, databases: usize) -> anyhow::Result<(u64,
     ));
     let agent = world.agent.pid().context("an agent")?;
     let plane = world.plane.pid().context("a control plane")?;
-    Ok((peak_kib(agent)?, peak_kib(plane)?))
+    Ok((Memory::of(agent)?.peak, Memory::of(plane)?.peak))
 }

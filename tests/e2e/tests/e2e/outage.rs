@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use e2e::shop;
 use e2e::world::{INTEGRATION, Options, World};
-use e2e::{clock, shop};
 
 use crate::unwrapped;
 
@@ -69,56 +69,5 @@ async fn restored(world: &mut World) -> anyhow::Result<()> {
     // Work goes on, on the same account.
     world.approve(&kept).await?;
     world.wait_label(&kept, "Active", SOON).await?;
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_system_in_the_targets_place_opens_nothing_and_ends_nothing() {
-    let mut world = unwrapped(World::start(&Options::default()).await);
-    let played = replaced(&mut world).await;
-    unwrapped(played.map_err(|fault| world.explained(fault)));
-}
-
-/// The same address, certificate and admin password: only the server's own identity differs.
-async fn replaced(world: &mut World) -> anyhow::Result<()> {
-    let access = world.request(shop::ORDERS, "30m").await?;
-    world.approve(&access).await?;
-    world.wait_label(&access, "Active", SOON).await?;
-    let credential = world.credential(&access).await?;
-    let former = world.replace_target()?;
-    clock::until("it is told that another system answers", AFTER_A_PAUSE, async || {
-        world.admin.ask(["integrations", "check", INTEGRATION]).await?;
-        let shown = world.admin.ask(["integrations", "show", INTEGRATION]).await?;
-        Ok(shown["health"].to_string().contains("target_replaced").then_some(()))
-    })
-    .await?;
-    let refused = world.request(shop::GOODS, "30m").await?;
-    world.approve(&refused).await?;
-    world.revoke(&access).await?;
-    world.wait_label(&access, "Revoking", SOON).await?;
-    // Tried there by now, were it ever to be: a check passes through the same lane.
-    world.admin.ask(["integrations", "check", INTEGRATION]).await?;
-    world.admin.ask(["integrations", "survey", INTEGRATION]).await?;
-    let shown = world.show(&access).await?;
-    ensure!(
-        shown["over"] == serde_json::json!(false),
-        "what is missing on another system has ended: {shown}"
-    );
-    let accounts = world.accounts()?;
-    ensure!(accounts.is_empty(), "accounts were made on another system: {accounts:?}");
-    let made = "select count(*) from pg_roles where rolname like 'tidegate\\_%' and rolname <> 'tidegate_connector' \
-                and rolname <> 'tidegate_admin'";
-    let made = tokio::task::block_in_place(|| world.target.psql("postgres", made))?;
-    ensure!(made.trim() == "0", "{made} roles of ours were made on another system");
-
-    world.put_target_back(&former)?;
-    world.wait_label(&access, "Revoked", AFTER_A_PAUSE).await?;
-    let found = world.read_back(&credential.account)?;
-    ensure!(found.as_ref().is_some_and(|found| !found.can_login || found.memberships <= 1), "{found:?}");
-    world.login(&credential).run(shop::COUNT_ORDERS.0).await?.refused()?;
-    // What could not be opened there meanwhile has failed; work goes on.
-    let last = world.request(shop::GOODS, "30m").await?;
-    world.approve(&last).await?;
-    world.wait_label(&last, "Active", AFTER_A_PAUSE).await?;
     Ok(())
 }

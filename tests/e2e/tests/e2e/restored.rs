@@ -22,13 +22,6 @@ async fn auto() -> World {
     unwrapped(World::start(&Options { approval: "auto", ..Options::default() }).await)
 }
 
-async fn opened(world: &World, resource: &str, span: &str) -> anyhow::Result<(Access, Credential)> {
-    let access = world.request(resource, span).await?;
-    world.wait_label(&access, "Active", SOON).await?;
-    let credential = world.credential(&access).await?;
-    Ok((access, credential))
-}
-
 async fn revoked(world: &World, access: &Access) -> anyhow::Result<()> {
     world.revoke(access).await?;
     world.wait_label(access, "Revoked", SOON).await?;
@@ -80,14 +73,14 @@ async fn an_old_copy_of_the_journal_opens_nothing_again_and_closes_what_it_never
 
 async fn old_journal(world: &mut World) -> anyhow::Result<()> {
     let ben = second_requester(world).await?;
-    let (over, _) = opened(world, shop::ORDERS, "1h").await?;
+    let (over, _) = world.opened(shop::ORDERS, "1h").await?;
     world.agent.stop()?;
     let copy = world.agent.folder().with_file_name("journal-copy");
     world.agent.copy_journal(&copy)?;
     world.agent.start().await?;
     world.wait_connected().await?;
     revoked(world, &over).await?;
-    let (lives, credential) = opened(world, shop::GOODS, "1h").await?;
+    let (lives, credential) = world.opened(shop::GOODS, "1h").await?;
     let short = world.request_as(&ben, shop::ORDERS, "READ_ONLY", "40s").await?;
     world.wait_label(&short, "Active", SOON).await?;
     let of_ben = e2e::command::text_at(&ben.ask(["credential", &short.0]).await?, "/account_name")?;
@@ -115,7 +108,7 @@ async fn old_journal(world: &mut World) -> anyhow::Result<()> {
     world.login(&credential).run(shop::COUNT_ORDERS.0).await?.refused().context("what has ended stays so")?;
     revoked(world, &lives).await?;
     ensure!(is_shut(world.read_back(&credential.account)?.as_ref()), "ended and not shut");
-    let (_, next) = opened(world, shop::ORDERS, "1h").await?;
+    let (_, next) = world.opened(shop::ORDERS, "1h").await?;
     world.login(&next).run(shop::COUNT_ORDERS.0).await?.ok()?;
     Ok(())
 }
@@ -128,13 +121,13 @@ async fn a_control_plane_from_a_backup_ends_nothing_by_absence_and_opens_nothing
 }
 
 async fn old_plane(world: &mut World) -> anyhow::Result<()> {
-    let (kept, credential) = opened(world, shop::ORDERS, "1h").await?;
-    let (over, _) = opened(world, shop::GOODS, "1h").await?;
+    let (kept, credential) = world.opened(shop::ORDERS, "1h").await?;
+    let (over, _) = world.opened(shop::GOODS, "1h").await?;
     let copy = world.back_up_plane().await?;
     world.wait_connected().await?;
     revoked(world, &over).await?;
     // The backup has never heard of this one, which has a deadline.
-    let (_forgotten, _) = opened(world, shop::ODD, "90s").await?;
+    let (_forgotten, _) = world.opened(shop::ODD, "90s").await?;
     world.login(&credential).run(COUNT_ODD).await?.ok()?;
     world.restore_plane(&copy).await?;
     world.wait_connected().await?;
@@ -157,7 +150,7 @@ async fn old_plane(world: &mut World) -> anyhow::Result<()> {
     world.wait_label(&kept, "Active", SOON).await?;
     revoked(world, &kept).await?;
     ensure!(is_shut(world.read_back(&credential.account)?.as_ref()), "ended and not shut");
-    let (_, next) = opened(world, shop::GOODS, "1h").await?;
+    let (_, next) = world.opened(shop::GOODS, "1h").await?;
     world.login(&next).run(shop::COUNT_GOODS.0).await?.ok().context("work goes on")?;
     Ok(())
 }
@@ -171,7 +164,7 @@ async fn a_copy_of_the_whole_agent_is_refused_and_can_only_close() {
 
 async fn cloned(world: &mut World) -> anyhow::Result<()> {
     let ben = second_requester(world).await?;
-    let (known, credential) = opened(world, shop::ORDERS, "1h").await?;
+    let (known, credential) = world.opened(shop::ORDERS, "1h").await?;
     let short = world.request_as(&ben, shop::ORDERS, "READ_ONLY", "100s").await?;
     world.wait_label(&short, "Active", SOON).await?;
     let of_ben = e2e::command::text_at(&ben.ask(["credential", &short.0]).await?, "/account_name")?;
@@ -192,11 +185,11 @@ async fn cloned(world: &mut World) -> anyhow::Result<()> {
     ensure!(report.get("ready") == Some(&json!(false)), "{report}");
     ensure!(report.get("mode") == Some(&json!("close_only")), "{report}");
     world.agent.wait_ready().await?;
-    let (lives, _) = opened(world, shop::GOODS, "1h").await?;
+    let (lives, _) = world.opened(shop::GOODS, "1h").await?;
     revoked(world, &known).await?;
     // So that the first one has surely told more than the copy will have.
     for _ in 0..2 {
-        let (more, _) = opened(world, shop::ODD, "1h").await?;
+        let (more, _) = world.opened(shop::ODD, "1h").await?;
         revoked(world, &more).await?;
     }
     world.login(&credential).run(shop::COUNT_GOODS.0).await?.ok().context("the copy disturbs nothing")?;
@@ -239,12 +232,19 @@ async fn another_server_under_the_targets_name_gets_nothing_and_proves_nothing()
     unwrapped(played.map_err(|fault| world.explained(fault)));
 }
 
+/// The same address, certificate and admin password: only the server's own identity differs.
 async fn replaced(world: &World) -> anyhow::Result<()> {
-    let (access, credential) = opened(world, shop::ORDERS, "1h").await?;
+    let (access, credential) = world.opened(shop::ORDERS, "1h").await?;
     let kept = world.replace_target()?;
     world.admin.ask(["integrations", "check", INTEGRATION]).await?;
     let alarm = wait_alarm(world, "target_replaced").await?;
     ensure!(alarm.to_string().contains("nothing opens there"), "{alarm}");
+    clock::until("the integration's health tells it", AFTER_A_PAUSE, async || {
+        world.admin.ask(["integrations", "check", INTEGRATION]).await?;
+        let shown = world.admin.ask(["integrations", "show", INTEGRATION]).await?;
+        Ok(shown["health"].to_string().contains("target_replaced").then_some(()))
+    })
+    .await?;
     // Nothing opens there, and what is missing there has not ended.
     let waits = world.request(shop::GOODS, "1h").await?;
     world.revoke(&access).await?;
@@ -255,6 +255,15 @@ async fn replaced(world: &World) -> anyhow::Result<()> {
     let shown = tried.await?;
     ensure!(shown["label"] == "Revoking" && shown["over"] == false, "{shown}");
     ensure!(world.accounts()?.is_empty(), "made on another server: {:?}", world.accounts()?);
+    // Tried there by now, were it ever to be: a check passes through the same lane.
+    world.admin.ask(["integrations", "check", INTEGRATION]).await?;
+    world.admin.ask(["integrations", "survey", INTEGRATION]).await?;
+    let shown = world.show(&access).await?;
+    ensure!(shown["over"] == json!(false), "what is missing on another server has ended: {shown}");
+    let made = "select count(*) from pg_roles where rolname like 'tidegate\\_%' and rolname <> 'tidegate_connector' \
+                and rolname <> 'tidegate_admin'";
+    let made = tokio::task::block_in_place(|| world.target.psql("postgres", made))?;
+    ensure!(made.trim() == "0", "{made} roles of ours were made on another server");
     let status = world.agent.tidegate(["status", "--json"]).await?.json()?;
     ensure!(
         status.pointer("/work/integrations/0/replaced_by").is_some_and(Value::is_string),
@@ -267,6 +276,7 @@ async fn replaced(world: &World) -> anyhow::Result<()> {
     world.wait_label(&access, "Revoked", AFTER_A_PAUSE).await?;
     world.login(&credential).run(shop::COUNT_ORDERS.0).await?.refused()?;
     world.wait_label(&waits, "Active", AFTER_A_PAUSE).await?;
+    world.opened(shop::GOODS, "30m").await?;
     Ok(())
 }
 
@@ -279,7 +289,7 @@ async fn what_a_backup_of_the_target_brings_back_is_closed_though_it_was_deleted
 
 async fn deleted(world: &World) -> anyhow::Result<()> {
     world.apply(Some(0)).await?;
-    let (over, credential) = opened(world, shop::ORDERS, "1h").await?;
+    let (over, credential) = world.opened(shop::ORDERS, "1h").await?;
     let backup = world.back_up_target()?;
     revoked(world, &over).await?;
     let gone = "the account is deleted at its close";
@@ -292,7 +302,7 @@ async fn deleted(world: &World) -> anyhow::Result<()> {
     wait_alarm(world, "account_unremembered").await?;
     world.wait_label(&over, "Revoked", SOON).await?;
     // The same grantee's next account has the same name, and a life of its own.
-    let (_, next) = opened(world, shop::ORDERS, "1h").await?;
+    let (_, next) = world.opened(shop::ORDERS, "1h").await?;
     ensure!(next.account == credential.account, "one name for one grantee");
     world.login(&next).run(shop::COUNT_ORDERS.0).await?.ok()?;
     world.login(&credential).run("select 1").await?.refused().context("the old password")?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use e2e::clock::{self, Watch};
 use e2e::shop;
-use e2e::world::{Access, Credential, Options, World};
+use e2e::world::{Options, World};
 use model::Span;
 use serde_json::json;
 use services::postgres::Mode;
@@ -35,13 +35,6 @@ async fn stand_by(world: &mut World) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn opened(world: &World, span: &str) -> anyhow::Result<(Access, Credential)> {
-    let access = world.request(shop::ORDERS, span).await?;
-    world.wait_label(&access, "Active", SOON).await?;
-    let credential = world.credential(&access).await?;
-    Ok((access, credential))
-}
-
 /// Who holds the lease: its epoch.
 fn epoch(world: &World) -> anyhow::Result<u64> {
     let journals = world.journals.as_ref().context("a shared journal")?;
@@ -61,8 +54,8 @@ async fn a_killed_instance_is_replaced_and_what_is_due_ends() {
 async fn killed(world: &mut World) -> anyhow::Result<Duration> {
     stand_by(world).await?;
     ensure!(epoch(world)? == 1);
-    let (access, credential) = opened(world, "20s").await?;
-    let (kept, still) = opened(world, "30m").await?;
+    let (access, credential) = world.opened(shop::ORDERS, "20s").await?;
+    let (kept, still) = world.opened(shop::ORDERS, "30m").await?;
     ensure!(still.account == credential.account, "one account for one grantee");
     world.agent.kill9()?;
     let watch = Watch::start();
@@ -94,7 +87,7 @@ async fn an_ordered_stop_hands_over_at_once() {
 /// Returns how long the takeover took.
 async fn handed_over(world: &mut World) -> anyhow::Result<Duration> {
     stand_by(world).await?;
-    let (access, credential) = opened(world, "30m").await?;
+    let (access, credential) = world.opened(shop::ORDERS, "30m").await?;
     looked_into(world).await?;
     world.agent.stop()?;
     let watch = Watch::start();
@@ -189,14 +182,14 @@ async fn stopped_closing(world: &mut World) -> anyhow::Result<()> {
     world.agent.start_to_stop("close:2").await?;
     world.agent.wait_ready().await?;
     stand_by(world).await?;
-    let (first, before) = opened(world, "30m").await?;
+    let (first, before) = world.opened(shop::ORDERS, "30m").await?;
     world.revoke(&first).await?;
     world.agent.wait_stopped(SOON).await?;
     let standby = world.standby.as_ref().context("a second instance")?;
     standby.wait_mode("open", TAKEN_OVER).await?;
     world.wait_label(&first, "Revoked", SOON).await?;
     world.login(&before).run("select 1").await?.refused()?;
-    let (second, after) = opened(world, "30m").await?;
+    let (second, after) = world.opened(shop::ORDERS, "30m").await?;
     ensure!(after.account == before.account, "one account for one grantee");
 
     world.agent.go_on()?;
@@ -216,7 +209,7 @@ async fn without_the_journals_database_closing_goes_on_and_nothing_opens() {
 
 async fn without_journal(world: &mut World) -> anyhow::Result<()> {
     stand_by(world).await?;
-    let (access, credential) = opened(world, "25s").await?;
+    let (access, credential) = world.opened(shop::ORDERS, "25s").await?;
     let mut session = world.login(&credential).stay().await?;
     let journals = world.journals.as_ref().context("a shared journal")?;
     tokio::task::block_in_place(|| journals.stop(Mode::Fast))?;
@@ -243,7 +236,7 @@ async fn without_journal(world: &mut World) -> anyhow::Result<()> {
     // Either may be the active one now; what was closed is recorded and told.
     world.wait_label(&access, "Expired", SOON).await?;
     world.wait_label(&held, "Active", SOON).await.context("what waited is opened")?;
-    let (_, next) = opened(world, "30m").await?;
+    let (_, next) = world.opened(shop::ORDERS, "30m").await?;
     world.login(&next).run(shop::COUNT_ORDERS.0).await?.ok()?;
     if world.agent.report().await.is_ok() {
         ensure!(world.agent.pid() == pid, "the agent was started anew");
@@ -274,7 +267,7 @@ fn contents(world: &World) -> anyhow::Result<String> {
 }
 
 async fn left_behind(world: &mut World) -> anyhow::Result<()> {
-    let (access, credential) = opened(world, "20s").await?;
+    let (access, credential) = world.opened(shop::ORDERS, "20s").await?;
     world.agent.stop()?;
     in_journal(world, "UPDATE format SET version = 9, min_reader = 9")?;
     let before = contents(world)?;

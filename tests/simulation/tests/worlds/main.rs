@@ -11,6 +11,7 @@ mod drift;
 mod guard;
 mod lanes;
 mod lives;
+mod memory;
 mod moved;
 mod rotation;
 mod spoilt;

@@ -12,13 +12,13 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use clap::{Parser, value_parser};
+use e2e::program;
 use storm::agent::PROGRAM;
 use storm::disk;
 use storm::figures::{Figures, growth};
 use storm::play::{Plan, play};
-use tokio::signal::unix::{SignalKind, signal};
 
 /// What is played when nobody says otherwise: the cost of an access should be the same in each.
 const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
@@ -61,28 +61,7 @@ struct Cli {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let done = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("start the runtime")
-        .and_then(|runtime| runtime.block_on(run(&cli)));
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(fault) => {
-            eprintln!("storm: {fault:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn run(cli: &Cli) -> anyhow::Result<()> {
-    let mut stop = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    // Whatever was started ends when what holds it is dropped.
-    tokio::select! {
-        done = storms(cli) => done,
-        _ = tokio::signal::ctrl_c() => bail!("stopped by Ctrl-C"),
-        _ = stop.recv() => bail!("stopped by SIGTERM"),
-    }
+    program::run("storm", storms(&cli))
 }
 
 async fn storms(cli: &Cli) -> anyhow::Result<()> {

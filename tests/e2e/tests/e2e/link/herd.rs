@@ -11,6 +11,7 @@ use proto::v1::connector_service_client::ConnectorServiceClient;
 use proto::v1::{self, agent_message, control_message};
 use reqwest::Client;
 use serde_json::{Value, json};
+use services::usage::Memory;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
@@ -75,7 +76,7 @@ async fn play(world: &mut World) -> anyhow::Result<()> {
         figure(&format!("{name} and started again: all {AGENTS} were back after {:?}", watch.elapsed()));
     }
     let pid = world.plane.pid().context("the control plane runs")?;
-    let peak = peak(pid)?;
+    let peak = Memory::of(pid)?.peak / 1024;
     figure(&format!("the control plane had {peak} MiB at the most"));
     ensure!(peak < MOST, "{peak} MiB");
     super::opens(world, e2e::shop::ORDERS).await?;
@@ -103,13 +104,6 @@ async fn connectors(world: &World, ca: &[u8]) -> anyhow::Result<Vec<(String, Str
         made.push((id, text_at(&answer, "/token")?));
     }
     Ok(made)
-}
-
-/// The most memory that a process ever had resident, in MiB.
-fn peak(pid: u32) -> anyhow::Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("look at a process")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("its memory")?;
-    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? / 1024)
 }
 
 impl Member {

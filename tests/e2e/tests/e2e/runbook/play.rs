@@ -197,9 +197,7 @@ impl Play {
         resource: &str,
         span: &str,
     ) -> anyhow::Result<(Access, Credential)> {
-        let access = self.world.request(resource, span).await?;
-        self.world.wait_label(&access, "Active", SOON).await?;
-        let credential = self.world.credential(&access).await?;
+        let (access, credential) = self.world.opened(resource, span).await?;
         self.set("ACCESS", access.0.clone());
         self.set("ACCOUNT", credential.account.clone());
         Ok((access, credential))
