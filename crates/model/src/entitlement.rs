@@ -1,6 +1,5 @@
 //! What can be had: resource + permission, and sets of them.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -65,14 +64,17 @@ impl fmt::Display for Entitlement {
 }
 
 /// A sorted set of entitlements. A wider one does not absorb a narrower one: they end at different times.
+///
+/// Most hold one or two and live as long as their account, in great numbers: it takes no room that it does not
+/// use.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct EntitlementSet(BTreeSet<Entitlement>);
+#[serde(from = "Vec<Entitlement>")]
+pub struct EntitlementSet(Vec<Entitlement>);
 
 impl EntitlementSet {
     /// The set of nothing.
     pub const fn nothing() -> Self {
-        Self(BTreeSet::new())
+        Self(Vec::new())
     }
 
     pub fn is_empty(&self) -> bool {
@@ -84,33 +86,41 @@ impl EntitlementSet {
     }
 
     pub fn contains(&self, entitlement: &Entitlement) -> bool {
-        self.0.contains(entitlement)
+        self.0.binary_search(entitlement).is_ok()
     }
 
     pub fn insert(&mut self, entitlement: Entitlement) {
-        self.0.insert(entitlement);
+        if let Err(place) = self.0.binary_search(&entitlement) {
+            self.0.reserve_exact(1);
+            self.0.insert(place, entitlement);
+        }
     }
 
     /// Adds all of `other`.
     pub fn extend(&mut self, other: &Self) {
-        self.0.extend(other.0.iter().cloned());
+        let missing = other.minus(self);
+        if !missing.is_empty() {
+            self.0.reserve_exact(missing.len());
+            self.0.extend(missing);
+            self.0.sort_unstable();
+        }
     }
 
     /// Returns what is in this set and not in `other`.
     #[must_use]
     pub fn minus(&self, other: &Self) -> Self {
-        Self(self.0.difference(&other.0).cloned().collect())
+        self.iter().filter(|one| !other.contains(one)).cloned().collect()
     }
 
     /// Returns what is in both sets.
     #[must_use]
     pub fn both(&self, other: &Self) -> Self {
-        Self(self.0.intersection(&other.0).cloned().collect())
+        self.iter().filter(|one| other.contains(one)).cloned().collect()
     }
 
     /// Returns true when all of this set is in `other`.
     pub fn within(&self, other: &Self) -> bool {
-        self.0.is_subset(&other.0)
+        self.iter().all(|one| other.contains(one))
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Entitlement> {
@@ -118,15 +128,24 @@ impl EntitlementSet {
     }
 }
 
+impl From<Vec<Entitlement>> for EntitlementSet {
+    fn from(mut items: Vec<Entitlement>) -> Self {
+        items.sort_unstable();
+        items.dedup();
+        items.shrink_to_fit();
+        Self(items)
+    }
+}
+
 impl FromIterator<Entitlement> for EntitlementSet {
     fn from_iter<I: IntoIterator<Item = Entitlement>>(items: I) -> Self {
-        Self(items.into_iter().collect())
+        items.into_iter().collect::<Vec<_>>().into()
     }
 }
 
 impl IntoIterator for EntitlementSet {
     type Item = Entitlement;
-    type IntoIter = std::collections::btree_set::IntoIter<Entitlement>;
+    type IntoIter = std::vec::IntoIter<Entitlement>;
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
     }

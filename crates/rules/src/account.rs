@@ -10,6 +10,7 @@ use model::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::box_map::BoxMap;
 use crate::report::ConnectionLine;
 
 /// Native expiry lies this much after the deadline, so that our own close normally comes first.
@@ -99,7 +100,7 @@ pub struct AccountRecord {
     pub key: GranteeKey,
     pub phase: Phase,
     #[serde(default)]
-    pub accesses: BTreeMap<AccessId, Access>,
+    pub accesses: BoxMap<AccessId, Access>,
     /// What was last seen on the target.
     #[serde(default)]
     pub held: EntitlementSet,
@@ -160,7 +161,7 @@ impl AccountRecord {
             account,
             key,
             phase: Phase::Absent,
-            accesses: BTreeMap::new(),
+            accesses: BoxMap::new(),
             held: EntitlementSet::nothing(),
             generation: Generation::default(),
             credential: None,

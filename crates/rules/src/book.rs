@@ -31,6 +31,7 @@ use serde::{Deserialize, Serialize};
 use crate::account::{AccountRecord, Unsure};
 use crate::action::{Answer, Ticket};
 use crate::answer::LANDS_WITHIN;
+use crate::box_map::BoxMap;
 use crate::clock::{Clock, Persisted, Reading, Source};
 use crate::drift;
 use crate::effects::Effects;
@@ -228,7 +229,7 @@ pub enum Input {
 pub struct Book {
     connector: ConnectorId,
     office: Box<dyn Office>,
-    accounts: BTreeMap<AccountId, AccountRecord>,
+    accounts: BoxMap<AccountId, AccountRecord>,
     by_access: BTreeMap<AccessId, AccountId>,
     tombstones: BTreeMap<AccessId, Tombstone>,
     integrations: BTreeMap<IntegrationId, IntegrationRecord>,

@@ -20,7 +20,7 @@ pub fn check(book: &Book) -> Result<(), String> {
 }
 
 fn of_account(record: &AccountRecord) -> Result<(), &'static str> {
-    for (id, access) in &record.accesses {
+    for (id, access) in record.accesses.iter() {
         if *id != access.id {
             return Err("keeps an access under the id of another");
         }

@@ -15,6 +15,7 @@ pub mod answer;
 #[cfg(test)]
 mod bench;
 pub mod book;
+pub mod box_map;
 pub mod clock;
 pub mod drift;
 pub mod effects;

@@ -66,7 +66,7 @@ fn what_time_makes_of_an_access() {
         let changed = after.settle(sure, NOW);
         assert_eq!(changed.len(), usize::from(expected.is_some()), "{name}");
         assert_eq!(before.is_settled(NOW), expected.is_none(), "{name}");
-        let after = after.accesses.into_values().next().unwrap();
+        let after = after.accesses.values().next().unwrap();
         assert_eq!(after.state, expected.unwrap_or(state), "{name}");
     }
 }
@@ -82,7 +82,7 @@ fn beside_others_an_ordered_access_was_begun_if_something_of_it_is_held() {
         let mut record = record(Ownership::Owned, Phase::Open, [access("a", active()), late.clone()]);
         record.held = held;
         assert_eq!(record.settle(true, NOW).len(), 1, "{name}");
-        assert_eq!(record.accesses[&late.id].state.word(), expected, "{name}");
+        assert_eq!(record.accesses.get(&late.id).unwrap().state.word(), expected, "{name}");
     }
 }
 
@@ -111,7 +111,7 @@ fn how_an_access_ends_that_is_ended() {
             let mut record = record(Ownership::Owned, phase, [access("a", state)]);
             let id = access("a", accepted()).id;
             assert!(record.end(&id, reason.clone(), sure, NOW), "{name}, {reason:?}");
-            let state = record.accesses[&id].state.clone();
+            let state = record.accesses.get(&id).unwrap().state.clone();
             assert_eq!(state.word(), expected, "{name}, {reason:?}");
             if let AccessState::Ended { verdict, .. } = &state {
                 let deleted = reason == EndReason::AccountDeleted;
@@ -121,7 +121,7 @@ fn how_an_access_ends_that_is_ended() {
                 !record.end(&id, EndReason::BreakGlass { note: "leak".into() }, true, NOW),
                 "{name}: the first reason stands"
             );
-            assert_eq!(record.accesses[&id].state, state, "{name}");
+            assert_eq!(record.accesses.get(&id).unwrap().state, state, "{name}");
         }
     }
 }
@@ -198,8 +198,8 @@ fn settling_is_done_at_once_and_goes_only_towards_less() {
                 record.living(now).all(|access| lived.contains(&access.id)),
                 "seed {seed}: a new one lives"
             );
-            for (id, access) in &before.accesses {
-                let after = &record.accesses[id].state;
+            for (id, access) in before.accesses.iter() {
+                let after = &record.accesses.get(id).unwrap().state;
                 let stays = access.state.is_terminal() || matches!(access.state, AccessState::Ending { .. });
                 assert!(!stays || *after == access.state, "seed {seed}: {id} comes back from its end");
                 let due = now >= access.until;

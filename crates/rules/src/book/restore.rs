@@ -9,6 +9,7 @@ use super::lanes::Lanes;
 use super::{Book, IntegrationRecord, Meta, Office, Tombstone, step};
 use crate::account::{AccountRecord, Unsure};
 use crate::answer::LANDS_WITHIN;
+use crate::box_map::BoxMap;
 use crate::clock::{Clock, Reading};
 use crate::guard::Guard;
 
@@ -38,7 +39,7 @@ impl Book {
         let mut book = Self {
             connector,
             office,
-            accounts: BTreeMap::new(),
+            accounts: BoxMap::new(),
             by_access: BTreeMap::new(),
             tombstones: BTreeMap::new(),
             integrations: BTreeMap::new(),
