@@ -17,6 +17,8 @@ const TRIES: usize = 10;
 const PAUSE: i64 = 61;
 /// Longer than a try takes after the clock has reached it, in real time.
 const LOST_STEP: Duration = Duration::from_secs(3);
+/// Longer than a close takes after the clock has reached it, in real time.
+const SLOW_STEP: Duration = Duration::from_secs(10);
 /// Longer than the pause between two tries of what was canceled, in seconds.
 const SLOW_PAUSE: i64 = 16 * 60;
 
@@ -73,6 +75,22 @@ impl Passing {
             None
         })
         .unwrap_or_else(|| panic!("{} tries of {tries}", self.tries(action)));
+    }
+
+    /// Lets slow pauses pass until it is so: a try that comes to a part only, is gone on with after the next one.
+    fn pass_slowly_until(&mut self, what: &str, so: impl Fn(&World) -> bool) {
+        let mut stepped = None::<Instant>;
+        until(|| {
+            if so(&self.world) {
+                return Some(());
+            }
+            if stepped.is_none_or(|stepped| stepped.elapsed() > SLOW_STEP) {
+                self.pass(SLOW_PAUSE);
+                stepped = Some(Instant::now());
+            }
+            None
+        })
+        .expect(what);
     }
 
     fn refusals(&self) -> Vec<v1::OrderRefused> {
@@ -159,12 +177,9 @@ fn canceling_changes_what_is_told_lets_the_integration_go_and_gives_nothing_up()
     // The target comes back: closed, deleted, told of; what was canceled stays so for the people who asked.
     passing.world.server.start().unwrap();
     assert_eq!(passing.world.logins().len(), 1, "nobody has shut it meanwhile");
-    passing.pass(SLOW_PAUSE);
-    until(|| passing.world.logins().is_empty().then_some(())).expect("it is shut");
-    until(|| (receipts(&passing.world, "unremembered") == 1).then_some(()))
-        .expect("a receipt of the late close");
-    passing.pass(SLOW_PAUSE);
-    until(|| passing.world.accounts().is_empty().then_some(())).expect("its account is gone");
+    passing.pass_slowly_until("it is shut", |world| world.logins().is_empty());
+    passing.pass_slowly_until("a receipt of the late close", |world| receipts(world, "unremembered") == 1);
+    passing.pass_slowly_until("its account is gone", |world| world.accounts().is_empty());
     passing.world.plane.until("the integration is retired", || {
         let retired = |report: &Told| matches!(report, Told::IntegrationRetired(_));
         passing.world.plane.reports().iter().any(retired).then_some(())
@@ -187,11 +202,11 @@ fn canceling_one_of_two_lets_the_other_live() {
     passing.world.plane.order([cancel("a-1")]);
     passing.world.wait("a-1", "canceled", |state| matches!(state, State::Canceled(_)));
     passing.world.server.start().unwrap();
-    passing.pass(SLOW_PAUSE);
     let readers = "select count(*) from pg_roles where rolcanlogin and not rolsuper
         and has_table_privilege(oid, 'public.orders', 'select')";
-    let left = || passing.world.server.psql("postgres", readers).unwrap().trim() == "0";
-    until(|| left().then_some(())).expect("what was canceled is taken away all the same");
+    passing.pass_slowly_until("what was canceled is taken away all the same", |world| {
+        world.server.psql("postgres", readers).unwrap().trim() == "0"
+    });
     assert_eq!(passing.world.logins().len(), 1, "the other one lives");
     assert!(matches!(passing.world.plane.state("a-2"), Some(State::Active(_))));
 }
