@@ -61,6 +61,7 @@ impl Passing {
     ///
     /// A try is logged before its pause is reckoned: a step of the clock may come between the two, and the pause then
     /// begins after it. So the clock also steps when nothing has come of the last step.
+    #[expect(clippy::disallowed_methods, reason = "a step that came to nothing is known by real time")]
     fn pass_until_tried(&mut self, action: &str, tries: usize) {
         let (mut last, mut stepped) = (0, Instant::now());
         until(|| {
