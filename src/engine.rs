@@ -10,6 +10,7 @@ pub(crate) mod published;
 pub(crate) mod reads;
 mod schedule;
 mod showing;
+pub(crate) mod surveys;
 mod taking;
 pub(crate) mod targets;
 mod telling;
@@ -37,7 +38,8 @@ use crate::status::Health;
 use asked::{Glass, Waiting};
 use perform::{Flight, Performed, Performer, Places};
 use published::{Message, Published};
-use reads::{News, Read, Reading, Sightings};
+use reads::{News, Read, Reading};
+use surveys::Sightings;
 use targets::Targets;
 use telling::Told;
 
@@ -310,24 +312,6 @@ impl Engine {
             self.health.insert(integration.clone(), health);
         }
         self.reading.remove(&(integration, reading));
-    }
-
-    fn saw(&mut self, sightings: Sightings) {
-        let reading = self.parts.clock.read();
-        let Sightings { integration, identity, sightings, complete } = sightings;
-        if !self.leads_there(&integration) {
-            return;
-        }
-        let integration = integration.id.clone();
-        if complete {
-            self.unlooked.remove(&integration);
-        }
-        self.book.handle(Input::Identified { integration: integration.clone(), identity }, reading);
-        self.book.handle(Input::Surveyed { integration, sightings, complete }, reading);
-        while let Some(survey) = self.book.poll_drift() {
-            self.tell_drift(&survey);
-            reads::tell(&self.parts.news, News::Drift(survey));
-        }
     }
 
     fn dispatch(&mut self, actions: Vec<Action>) {

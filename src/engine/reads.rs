@@ -4,18 +4,17 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use driver::sink::{Resource, ResourceSink, SightingSink, Unlisted};
+use driver::sink::{Resource, ResourceSink, Unlisted};
 use driver::{CheckReport, RetireReport};
-use model::{Code, Failure, Integration, IntegrationId, Revision, Sighting, TargetIdentity, Timestamp};
+use model::{Code, Failure, Integration, IntegrationId, Revision, TargetIdentity, Timestamp};
 use rules::drift::Survey;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 
+use super::surveys::{Sightings, Watch};
 use super::targets::{Opened, Targets};
 use crate::measures;
 
-/// Sightings go to the rules in pieces of this many.
-const PIECE: usize = 500;
 /// Resources go on the wire in pages of this many.
 const PAGE: usize = 500;
 /// So many pages may wait for the link, of all integrations together.
@@ -81,16 +80,6 @@ pub(crate) enum End {
     Broken(Failure),
 }
 
-/// Sightings for the rules.
-#[derive(Debug)]
-pub(crate) struct Sightings {
-    /// As it was when the survey began.
-    pub(crate) integration: Arc<Integration>,
-    pub(crate) identity: TargetIdentity,
-    pub(crate) sightings: Vec<Sighting>,
-    pub(crate) complete: bool,
-}
-
 /// What a reading came to.
 #[derive(Debug)]
 pub(crate) struct Read {
@@ -118,7 +107,7 @@ pub(crate) async fn read(
 ) -> Read {
     let (deadline, begun) = (targets.shop.listing_deadline, Instant::now());
     let mut pages = Pages::new(&integration.id, &news, room);
-    let (mut identity, mut said) = (None, None);
+    let (mut identity, mut said, mut surveyed) = (None, None, None);
     let work = async {
         let mut opened = targets.open(&integration).await?;
         identity = Some(opened.identity.clone());
@@ -138,7 +127,12 @@ pub(crate) async fn read(
                 Ok((Some(report), None))
             }
             Reading::Discover => discover(&opened, &integration, &mut pages).await.map(|()| (None, None)),
-            Reading::Survey => survey(&opened, &integration, seen).await.map(|()| (None, None)),
+            Reading::Survey => {
+                let (integration, identity) = (&integration, &opened.identity);
+                Watch { integration, identity, seen: &seen }.survey(&*opened.target).await?;
+                surveyed = Some(opened);
+                Ok((None, None))
+            }
             Reading::Retire => {
                 retire(&targets, &opened, &integration).await.map(|report| (None, Some(report)))
             }
@@ -154,6 +148,10 @@ pub(crate) async fn read(
         retired,
     };
     measures::read(reading, matches!(done, Ok(Ok(_))), begun.elapsed());
+    if let Some(opened) = surveyed {
+        let (integration, identity) = (&integration, &opened.identity);
+        Watch { integration, identity, seen: &seen }.look_at_roles(&*opened.target).await;
+    }
     let failure = match done {
         Ok(Ok((report, retired))) => return came_to(report.map(Ok), retired),
         Ok(Err(failure)) => failure,
@@ -289,43 +287,6 @@ async fn discover(
         tracing::debug!(integration = %integration.id, %under, code = %failure.code, detail = %failure.detail, "A part of the target could not be looked into");
     }
     pages.complete().await
-}
-
-/// Hands sightings to the rules in pieces.
-struct Watch {
-    integration: Arc<Integration>,
-    identity: TargetIdentity,
-    seen: mpsc::Sender<Sightings>,
-}
-
-impl Watch {
-    async fn send(&self, sightings: Vec<Sighting>, complete: bool) -> Result<(), Failure> {
-        let (integration, identity) = (Arc::clone(&self.integration), self.identity.clone());
-        let gone = |_| Failure::not_done(Code::UNREACHABLE, "the engine has stopped");
-        self.seen.send(Sightings { integration, identity, sightings, complete }).await.map_err(gone)
-    }
-}
-
-#[async_trait]
-impl SightingSink for Watch {
-    async fn take(&mut self, mut sightings: Vec<Sighting>) -> Result<(), Failure> {
-        while !sightings.is_empty() {
-            let rest = sightings.split_off(sightings.len().min(PIECE));
-            self.send(sightings, false).await?;
-            sightings = rest;
-        }
-        Ok(())
-    }
-}
-
-async fn survey(
-    opened: &Opened,
-    integration: &Arc<Integration>,
-    seen: mpsc::Sender<Sightings>,
-) -> Result<(), Failure> {
-    let mut watch = Watch { integration: Arc::clone(integration), identity: opened.identity.clone(), seen };
-    opened.target.survey(&mut watch).await?;
-    watch.send(vec![], true).await
 }
 
 async fn retire(

@@ -11,7 +11,7 @@ use model::{
 };
 use rules::Report;
 use rules::book::{Book, Standstill};
-use rules::drift::{DriftKind, Survey};
+use rules::drift::{Drift, DriftKind, Survey};
 
 use super::Engine;
 use super::published::Condition;
@@ -35,6 +35,8 @@ pub(super) struct Told {
     standstill: Option<Standstill>,
     /// How much was not as it should be, by integration.
     drifts: BTreeMap<IntegrationId, BTreeMap<DriftKind, u64>>,
+    /// Permission roles that were widened, as they were told last, by integration.
+    wider: BTreeMap<IntegrationId, Drift>,
     troubles: Troubles,
 }
 
@@ -73,6 +75,16 @@ impl Told {
             endings: accesses.filter_map(|access| Some((access.id.clone(), ending(access)?))).collect(),
             ..Self::default()
         }
+    }
+
+    /// Returns which permission roles are to be told as widened. Looking at some of them does not take back what
+    /// was told of more.
+    pub(super) fn wider_roles(&mut self, integration: &IntegrationId, found: Drift, all: bool) -> Drift {
+        let known = self.wider.entry(integration.clone()).or_default();
+        if all || found.count > known.count {
+            *known = found;
+        }
+        known.clone()
     }
 }
 
@@ -324,9 +336,34 @@ const fn word(reason: &EndReason) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use model::{DriverKind, Policy, SecretReference};
+    use model::{AccountName, DriverKind, Policy, SecretReference};
 
     use super::*;
+
+    #[test]
+    fn widened_roles_are_told_until_all_roles_were_looked_at() {
+        let of = |roles: &[&str]| {
+            let mut found = Drift::default();
+            roles.iter().for_each(|role| found.add(&AccountName((*role).into()), None));
+            found
+        };
+        let (one, two) = (of(&["p"]), of(&["p", "q"]));
+        let table = [
+            ("none to begin with", of(&[]), true, of(&[])),
+            ("looking failed, and one was found", one.clone(), false, one.clone()),
+            ("another one, too", two.clone(), true, two.clone()),
+            ("looking failed before it came to both", one.clone(), false, two.clone()),
+            ("looking failed at once", of(&[]), false, two),
+            ("one is as it should be", one.clone(), true, one),
+            ("both are", of(&[]), true, of(&[])),
+        ];
+        let (mut told, id) = (Told::default(), IntegrationId::parse("one").unwrap());
+        for (name, found, all, expected) in table {
+            assert_eq!(told.wider_roles(&id, found, all), expected, "{name}");
+        }
+        let other = IntegrationId::parse("other").unwrap();
+        assert_eq!(told.wider_roles(&other, of(&[]), false), of(&[]), "another one stands by itself");
+    }
 
     #[test]
     fn a_reading_that_fails_is_told_once_for_each_reason() {

@@ -11,7 +11,8 @@ use tokio::sync::{mpsc, watch};
 use crate::admin::Link;
 use crate::clock::Clock;
 use crate::engine::published::{Condition, Message, Published};
-use crate::engine::reads::{News, Sightings};
+use crate::engine::reads::News;
+use crate::engine::surveys::Sightings;
 use crate::status::HealthState;
 
 /// Where it is seen what stands. Nobody is kept alive by it.

@@ -29,7 +29,7 @@
 //! - keep secrets out of failures and logs at every level, statements and account names out of logs above
 //!   DEBUG;
 //! - need no right in `check` that the verbs do not need, and leave nothing behind in `check`, `discover`,
-//!   `observe` and `survey`;
+//!   `observe`, `survey` and `wider_roles`;
 //! - connect again by itself after its connections were lost;
 //! - call [`crash::exchange`] after each exchange with the target, and [`crash::sent`] where [`crash`] says, so
 //!   that tests can kill the agent there.
@@ -345,6 +345,13 @@ pub trait Target: Send + Sync {
 
     /// Tells every account with our mark, or what looks like one, to `out`.
     async fn survey(&self, out: &mut dyn SightingSink) -> Result<(), Failure>;
+
+    /// Adds each permission role of ours that was widened by hand to `found`, whoever is in it. It may take longer
+    /// than a survey, which does not wait for it: its caller drops it when that is too long, and after a failure as
+    /// after that, what is in `found` counts. A target whose permissions are no shared roles has none.
+    async fn wider_roles(&self, _found: &mut Vec<String>) -> Result<(), Failure> {
+        Ok(())
+    }
 
     /// Removes all that is ours and shared: roles, defaults, comments.
     async fn retire(&self) -> Result<RetireReport, Failure>;

@@ -315,9 +315,9 @@ impl Book {
         self.lanes.wakes_at().into_iter().chain(self.staged.commit_due()).chain(reconciled).min()
     }
 
-    /// Returns what surveys found that is not as it should be, each whole survey once.
-    pub fn poll_drift(&mut self) -> Option<drift::Survey> {
-        self.drifted.pop_first().map(|(_, survey)| survey)
+    /// Returns what the last whole survey of a target found that is not as it should be, once.
+    pub fn poll_drift(&mut self, of: &IntegrationId) -> Option<drift::Survey> {
+        self.drifted.remove(of)
     }
 
     /// Returns the rules' time as of the last input.

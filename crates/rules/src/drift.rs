@@ -29,6 +29,8 @@ pub enum DriftKind {
     Interrupted,
     /// An account has another name than we gave it.
     Renamed,
+    /// A shared permission role of ours holds more than its definition, whoever is in it.
+    WiderRole,
 }
 
 /// All finds of one kind.
@@ -41,6 +43,17 @@ pub struct Drift {
     pub accounts: Vec<AccountId>,
 }
 
+impl Drift {
+    /// Counts one more find.
+    pub fn add(&mut self, name: &AccountName, account: Option<AccountId>) {
+        self.count += 1;
+        if self.examples.len() < EXAMPLES {
+            self.examples.push(name.clone());
+            self.accounts.extend(account);
+        }
+    }
+}
+
 /// What one survey came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survey {
@@ -49,6 +62,15 @@ pub struct Survey {
     /// How many accounts were looked at.
     pub accounts: u64,
     pub drifts: BTreeMap<DriftKind, Drift>,
+}
+
+impl Survey {
+    /// Adds the permission roles that were found widened: they are the driver's, and no rule here is about them.
+    pub fn add_wider_roles(&mut self, roles: Drift) {
+        if roles.count > 0 {
+            self.drifts.insert(DriftKind::WiderRole, roles);
+        }
+    }
 }
 
 /// A survey under way.
@@ -78,12 +100,7 @@ impl Tally {
     }
 
     fn add(&mut self, kind: DriftKind, name: &AccountName, account: Option<AccountId>) {
-        let drift = self.drifts.entry(kind).or_default();
-        drift.count += 1;
-        if drift.examples.len() < EXAMPLES {
-            drift.examples.push(name.clone());
-            drift.accounts.extend(account);
-        }
+        self.drifts.entry(kind).or_default().add(name, account);
     }
 
     pub(crate) fn finish(self, integration: IntegrationId, at: Timestamp) -> Survey {
@@ -116,3 +133,6 @@ fn compared(found: &Present, record: &AccountRecord) -> Vec<DriftKind> {
     }
     kinds
 }
+
+#[cfg(test)]
+mod tests;

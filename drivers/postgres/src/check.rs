@@ -5,14 +5,13 @@ use driver::{CheckReport, Grade, Probe};
 use model::Secret;
 use tokio_postgres::error::SqlState;
 
-use crate::account::{PERMISSION_ROLE, column, our_mark, permission_of, read_mark};
-use crate::catalogue::{DATABASES, PUBLIC_TABLES, SHARED_ROLES, STANDBY};
+use crate::account::column;
+use crate::catalogue::{DATABASES, PUBLIC_TABLES, STANDBY};
 use crate::connect::{Facts, is_address};
 use crate::faults::{Fault, Stage};
 use crate::quote::{Ident, Literal, shown};
 use crate::reach::{self, Reach, Strangers};
 use crate::rights::Right;
-use crate::scope::Right as Wanted;
 use crate::session::{Purpose, Session};
 use crate::settings::Config;
 use crate::statements::{self, Until};
@@ -180,33 +179,17 @@ impl PostgresTarget {
 
     /// Looks at every permission role of ours.
     async fn permission_roles(&self) -> Result<Probe, Fault> {
-        let session = self.pool.session(&self.home, Purpose::Read).await?;
-        let identity = session.facts()?.identity.clone();
-        let outcome = session.rows(SHARED_ROLES, &[]).await;
-        let (mut count, mut found) = (0, vec![]);
-        for row in session.settle(outcome).await? {
-            let (oid, name): (u32, String) = (column(&row, 0)?, column(&row, 1)?);
-            let comment: Option<String> = column(&row, 2)?;
-            let state = read_mark(&self.context, &identity, oid, comment.as_deref());
-            if our_mark(&state, &self.context).is_none_or(|mark| mark.draft.account != PERMISSION_ROLE) {
-                continue;
-            }
-            let entitlement = permission_of(&self.context, &identity, oid, comment.as_deref());
-            let Some(Ok(Wanted::Shared { scope, level })) = entitlement.as_ref().map(Wanted::of) else {
-                continue;
-            };
-            count += 1;
-            match self.look(&scope, level, Purpose::Read).await {
-                Ok(look) => {
-                    found.extend(
-                        look.beyond.iter().map(|what| format!("{}: {}", shown(&name), what.escape_debug())),
-                    );
-                }
+        let (roles, mut found) = (self.our_permission_roles().await?, vec![]);
+        for role in &roles {
+            let beyond = match self.look_at(role).await {
+                Ok(look) => look.beyond,
                 // The database is gone: nothing can be held there.
-                Err(fault) if fault.state.is_some() => {}
+                Err(fault) if fault.state.is_some() => continue,
                 Err(fault) => return Err(fault),
-            }
+            };
+            found.extend(beyond.iter().map(|what| format!("{}: {}", shown(&role.name), what.escape_debug())));
         }
+        let count = roles.len();
         Ok(if found.is_empty() {
             probe("permission roles", Grade::Good, format!("{count} permission roles hold what they should"))
         } else {

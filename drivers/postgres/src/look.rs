@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use model::{Code, Failure};
 use tokio::time::{Instant, timeout};
+use tokio_postgres::error::SqlState;
 
-use crate::account::{column, permission_of};
-use crate::catalogue::{BEYOND, LACKING_IN_SCOPE, LACKING_ON_TABLE, SHARED_ROLE};
+use crate::account::{PERMISSION_ROLE, column, our_mark, permission_of, read_mark};
+use crate::catalogue::{BEYOND, LACKING_IN_SCOPE, LACKING_ON_TABLE, SHARED_ROLE, SHARED_ROLES};
 use crate::faults::Fault;
 use crate::roles::{PATIENCE, Shared};
 use crate::scope::{Level, Right, Scope};
@@ -122,7 +123,56 @@ fn busy() -> Fault {
     Failure::not_done(Code::BUSY, "other orders are working on the same permission role").into()
 }
 
+/// A permission role of ours that is on the target.
+pub(crate) struct OurRole {
+    pub(crate) name: String,
+    scope: Scope,
+    level: Level,
+}
+
 impl PostgresTarget {
+    /// Lists every permission role of ours, by its mark.
+    pub(crate) async fn our_permission_roles(&self) -> Result<Vec<OurRole>, Fault> {
+        let session = self.pool.session(&self.home, Purpose::Read).await?;
+        let identity = session.facts()?.identity.clone();
+        let outcome = session.rows(SHARED_ROLES, &[]).await;
+        let mut roles = vec![];
+        for row in session.settle(outcome).await? {
+            let (oid, name): (u32, String) = (column(&row, 0)?, column(&row, 1)?);
+            let comment: Option<String> = column(&row, 2)?;
+            let state = read_mark(&self.context, &identity, oid, comment.as_deref());
+            if our_mark(&state, &self.context).is_none_or(|mark| mark.draft.account != PERMISSION_ROLE) {
+                continue;
+            }
+            let entitlement = permission_of(&self.context, &identity, oid, comment.as_deref());
+            if let Some(Ok(Right::Shared { scope, level })) = entitlement.as_ref().map(Right::of) {
+                roles.push(OurRole { name, scope, level });
+            }
+        }
+        Ok(roles)
+    }
+
+    /// Looks at a permission role of ours without changing it.
+    pub(crate) async fn look_at(&self, role: &OurRole) -> Result<Look, Fault> {
+        self.look(&role.scope, role.level, Purpose::Read).await
+    }
+
+    /// Adds the permission roles of ours that hold more than their definition. One that cannot be looked at keeps
+    /// none of the others back; the first reason is told in the end.
+    pub(crate) async fn add_wider_roles(&self, found: &mut Vec<String>) -> Result<(), Fault> {
+        let mut outcome = Ok(());
+        for role in self.our_permission_roles().await? {
+            match self.look_at(&role).await {
+                Ok(look) if look.wider => found.push(role.name),
+                Ok(_) => {}
+                // The database is gone: nothing can be held there.
+                Err(fault) if fault.is(&SqlState::INVALID_CATALOG_NAME) => {}
+                Err(fault) => outcome = outcome.and(Err(fault)),
+            }
+        }
+        outcome
+    }
+
     /// Looks at a permission role, or takes a look that serves.
     pub(crate) async fn look(&self, scope: &Scope, level: Level, purpose: Purpose) -> Result<Look, Fault> {
         self.look_since(Instant::now(), scope, level, purpose).await

@@ -114,6 +114,10 @@ impl Target for PostgresTarget {
         Ok(self.survey_all(out).await?)
     }
 
+    async fn wider_roles(&self, found: &mut Vec<String>) -> Result<(), Failure> {
+        Ok(self.add_wider_roles(found).await?)
+    }
+
     async fn retire(&self) -> Result<RetireReport, Failure> {
         Ok(self.retire_all().await?)
     }

@@ -89,13 +89,20 @@ fn drift(kind: DriftKind, found: &Drift) -> v1::Drift {
         }
         DriftKind::Foreign => (
             v1::DriftKind::Foreign,
-            "looks like ours and is not by its mark: another connector's, a copy, or by a key that this identity never              had; it is not touched, look whether it should be there",
+            "looks like ours and is not by its mark: another connector's, a copy, or by a key that this identity never \
+             had; it is not touched, look whether it should be there",
             false,
         ),
         DriftKind::Interrupted => {
             (v1::DriftKind::Interrupted, "holds less than is wanted, or was shut by another hand", false)
         }
         DriftKind::Renamed => (v1::DriftKind::Renamed, "has another name than it was given", false),
+        DriftKind::WiderRole => (
+            v1::DriftKind::WiderRole,
+            "a permission role of ours holds more than its definition: whoever is in it has that, too, until the \
+             close, and it gives no new access; the check says what it is, take it back",
+            false,
+        ),
     };
     v1::Drift {
         kind: word.into(),

@@ -295,7 +295,10 @@ pub(super) async fn a_shared_role_that_grew_is_reported_and_not_given(
     let target = stage.target().await?;
     let a = stage.plain(0)?;
     let (ann, anns) = stage.opened(&target, "ann", std::slice::from_ref(&a)).await?;
+    equal(&wider_roles(&target).await?, &vec![], "shared roles that have grown, before one has")?;
     stage.world.widen_role(ann.name()).await?;
+    let grown = wider_roles(&target).await?;
+    ensure(!grown.is_empty(), "it is not told which shared roles have grown")?;
     let found = present(&target, &anns).await?;
     ensure(!found.excess.is_empty(), "observe does not tell that a shared role has grown")?;
     let bob = stage.person("bob")?;
@@ -307,9 +310,19 @@ pub(super) async fn a_shared_role_that_grew_is_reported_and_not_given(
     )?;
     stage.locked_out(&bob, &a.resource, "after a refused opening").await?;
     stage.close(&target, &anns).await?;
+    let before = stage.world.inventory().await?;
+    equal(&wider_roles(&target).await?, &grown, "shared roles that have grown, with nobody in them")?;
+    super::check::unchanged(&before, &stage.world.inventory().await?, "looking at shared roles")?;
     stage.world.narrow_role(ann.name()).await?;
+    equal(&wider_roles(&target).await?, &vec![], "shared roles that have grown, once none has")?;
     let bobs = target.open(&order).await.told("opening once the role is as it was")?;
     stage.can_use(&bob, &a).await?;
     stage.put_away(&target, &bobs).await?;
     stage.put_away(&target, &anns).await
+}
+
+async fn wider_roles(target: &dyn Target) -> Result<Vec<String>, Broken> {
+    let mut found = vec![];
+    target.wider_roles(&mut found).await.told("looking at shared roles")?;
+    Ok(found)
 }

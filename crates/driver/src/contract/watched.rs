@@ -89,6 +89,10 @@ impl Target for Watched {
         self.seen(self.inner.survey(out).await)
     }
 
+    async fn wider_roles(&self, found: &mut Vec<String>) -> Result<(), Failure> {
+        self.seen(self.inner.wider_roles(found).await)
+    }
+
     async fn retire(&self) -> Result<RetireReport, Failure> {
         self.seen(self.inner.retire().await)
     }

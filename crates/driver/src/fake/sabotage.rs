@@ -55,6 +55,7 @@ sabotages! {
     MissesRightsByHand,
     MissesSessions,
     MissesShutAccounts,
+    MissesWiderRoles,
     NeedsAMarkToClose,
     NeverGivesUp,
     NeverReconnects,

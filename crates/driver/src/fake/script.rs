@@ -23,6 +23,7 @@ pub enum Verb {
     Delete,
     Observe,
     Survey,
+    WiderRoles,
     Retire,
 }
 

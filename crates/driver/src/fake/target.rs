@@ -231,6 +231,11 @@ impl Target for FakeTarget {
         Ok(())
     }
 
+    async fn wider_roles(&self, found: &mut Vec<String>) -> Result<(), Failure> {
+        found.extend(self.call(Verb::WiderRoles, verbs::wider_roles).await?);
+        Ok(())
+    }
+
     async fn retire(&self) -> Result<RetireReport, Failure> {
         self.call(Verb::Retire, verbs::retire).await
     }

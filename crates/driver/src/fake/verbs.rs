@@ -19,7 +19,7 @@ use crate::AccountSpec;
 use crate::naming::{NameCase, NameLimits, Prefix, role_name};
 
 pub(super) use closing::{delete, retire, revoke};
-pub(super) use reading::{check, discover, observe, survey};
+pub(super) use reading::{check, discover, observe, survey, wider_roles};
 
 /// Room for marks.
 const MARK_BYTES: usize = 4096;

@@ -64,6 +64,7 @@ const TABLE: &[(Nature, Sabotage, &str)] = {
         (Transactions, MissesRightsByHand, "closing::rights_added_by_hand_are_seen_and_stripped"),
         (Transactions, MissesSessions, "closing::sessions_are_seen_and_ended"),
         (Transactions, MissesShutAccounts, "survey::it_sees_ours_and_nothing_else"),
+        (Transactions, MissesWiderRoles, "foreign::a_shared_role_that_grew_is_reported_and_not_given"),
         (Transactions, NeedsAMarkToClose, "foreign::an_unmarked_account_is_closed_by_its_immutable_id"),
         (Transactions, GivesUpOnTheSlow, "outage::a_slow_target_is_waited_for"),
         (Transactions, NeverGivesUp, "outage::a_half_open_target_is_given_up_in_time"),

@@ -26,11 +26,11 @@ SELECT r.oid, d.description FROM pg_roles AS r
 LEFT JOIN pg_shdescription AS d ON d.classoid = 'pg_authid'::regclass AND d.objoid = r.oid
 WHERE r.rolname = $1";
 
-/// Every role with a comment like our marks that is no account: oid, name, comment.
+/// Every role with a comment like our marks, accounts and roles that were given a login, too: oid, name, comment.
 pub(crate) const SHARED_ROLES: &str = "
 SELECT r.oid, r.rolname, d.description FROM pg_roles AS r
 JOIN pg_shdescription AS d ON d.classoid = 'pg_authid'::regclass AND d.objoid = r.oid
-WHERE d.description LIKE 'tidegate:%' AND NOT r.rolcanlogin
+WHERE d.description LIKE 'tidegate:%'
 ORDER BY r.rolname";
 
 /// Whether the common role can go: `$1` its name. How many members it has, and how many roles there are

@@ -227,6 +227,9 @@ async fn wider_roles(house: &House) {
         let answer = house.try_grantee(&who, &[orders()]).await.map(|_| ()).map_err(|failure| failure.code);
         assert_eq!(answer, Err(Code::PERMISSION_ROLE_WIDER), "{what}");
         assert!(!house.seen(&ann).await.excess.is_empty(), "{what} is not told");
+        // Without its mark it is no role of ours any more, and the common role is another: who is in it shows that.
+        let told = !narrow.is_empty() && !what.starts_with("the common role");
+        assert_eq!(told_wider(house).await.contains(&role), told, "{what} as a widened role");
         if narrow.is_empty() {
             line.run(&format!("COMMENT ON ROLE {role} IS '{comment}'")).await.unwrap();
         } else {
@@ -235,9 +238,25 @@ async fn wider_roles(house: &House) {
         let again = house.try_grantee(&who, &[orders()]).await;
         let again = again.unwrap_or_else(|failure| panic!("{what} was taken back, and still: {failure}"));
         assert_eq!(house.seen(&ann).await.excess, Vec::<String>::new(), "{what} was taken back");
+        assert!(
+            !told_wider(house).await.contains(&role),
+            "{what} was taken back, and the role is still told"
+        );
         house.close(&again).await;
     }
     house.close(&ann).await;
+    let app = house.admin("app").await;
+    app.run(&format!("GRANT INSERT ON public.orders TO {role}")).await.unwrap();
+    assert_eq!(told_wider(house).await, [role.as_str()], "nobody is in it");
+    app.run(&format!("REVOKE INSERT ON public.orders FROM {role}")).await.unwrap();
+    assert_eq!(told_wider(house).await, [""; 0]);
+}
+
+/// The permission roles that are told as widened.
+async fn told_wider(house: &House) -> Vec<String> {
+    let mut found = vec![];
+    house.target.wider_roles(&mut found).await.unwrap();
+    found
 }
 
 /// An account makes things wherever it can; they go to somebody powerless, in every database.

@@ -2,10 +2,13 @@
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{self, Poll};
 
+use anyhow::Context as _;
 use http::{HeaderMap, Uri};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use prost::Message as _;
+use proto::v1::{AgentMessage, Report, agent_message};
 
 /// Bytes before each message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
@@ -46,6 +49,20 @@ impl Tape {
     /// Whether nothing was heard so far.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The agent's reports after so much was heard, with the connection of each, as they came: more than once if they
+    /// were sent more than once.
+    pub fn reports(&self, after: usize) -> anyhow::Result<Vec<(u64, Report)>> {
+        let mut reports = vec![];
+        for heard in self.all().into_iter().skip(after) {
+            let Heard::Message { connection, by: Side::Agent, bytes } = heard else { continue };
+            let said = AgentMessage::decode(bytes).context("read what the agent said")?;
+            if let Some(agent_message::Message::Report(report)) = said.message {
+                reports.push((connection, report));
+            }
+        }
+        Ok(reports)
     }
 
     pub(super) fn path(&self, connection: u64, uri: &Uri) {
@@ -123,7 +140,7 @@ impl Body for Attended {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
+        context: &mut task::Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if let Poll::Ready(Some(Ok(frame))) = &polled {

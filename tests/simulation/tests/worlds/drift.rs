@@ -33,15 +33,15 @@ fn ghost(n: usize) -> Sighting {
 
 fn surveyed(bench: &mut Bench, sightings: Vec<Sighting>, complete: bool) -> Option<Survey> {
     bench.input(Input::Surveyed { integration: target(), sightings, complete });
-    let told = bench.book.poll_drift();
-    assert!(bench.book.poll_drift().is_none(), "told once");
+    let told = bench.book.poll_drift(&target());
+    assert!(bench.book.poll_drift(&target()).is_none(), "told once");
     told
 }
 
 #[test]
 fn a_survey_in_pieces_is_told_as_one_with_the_first_names_and_all_counted() {
     let mut bench = Bench::new(Ownership::Owned, Policy::default());
-    while bench.book.poll_drift().is_some() {}
+    bench.book.poll_drift(&target());
     for grantee in ["ann", "bob"] {
         let actions = bench.put(grantee, grantee, &["orders"], 60);
         bench.well(actions);
@@ -76,7 +76,7 @@ fn a_survey_in_pieces_is_told_as_one_with_the_first_names_and_all_counted() {
 #[test]
 fn another_target_in_its_place_tells_nothing_about_the_known_one() {
     let mut bench = Bench::new(Ownership::Owned, Policy::default());
-    while bench.book.poll_drift().is_some() {}
+    bench.book.poll_drift(&target());
     bench.identified("first");
     bench.identified("second");
     assert_eq!(surveyed(&mut bench, vec![ghost(1)], true), None);

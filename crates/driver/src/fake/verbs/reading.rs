@@ -132,3 +132,14 @@ pub(in crate::fake) fn survey(desk: &mut Desk<'_>) -> Result<Vec<Sighting>, Fail
         .map(|found| Sighting { found })
         .collect())
 }
+
+pub(in crate::fake) fn wider_roles(desk: &mut Desk<'_>) -> Result<Vec<String>, Failure> {
+    if desk.has(Sabotage::MissesWiderRoles) {
+        return Ok(vec![]);
+    }
+    let maker = desk.maker();
+    desk.ask("list widened roles", |state| {
+        let wider = state.roles.iter().filter(|(_, role)| role.maker == maker && !role.more.is_empty());
+        Ok(wider.map(|(name, _)| name.clone()).collect())
+    })
+}
