@@ -250,6 +250,20 @@ impl World {
 
     /// Applies the integration, leading to another place than the target's usual one.
     pub async fn apply_to(&self, host: &str, port: u16, cleanup_days: Option<u32>) -> anyhow::Result<()> {
+        let policy = serde_json::json!({ "credentials_cleanup_period_in_days": cleanup_days });
+        self.apply_with(host, port, &policy).await
+    }
+
+    /// Applies the integration, with these periods in days.
+    pub async fn apply_policy(&self, rotation: Option<u32>, cleanup: Option<u32>) -> anyhow::Result<()> {
+        let policy = serde_json::json!({
+            "credentials_rotation_period_in_days": rotation,
+            "credentials_cleanup_period_in_days": cleanup,
+        });
+        self.apply_with("localhost", self.target.port(), &policy).await
+    }
+
+    async fn apply_with(&self, host: &str, port: u16, policy: &Value) -> anyhow::Result<()> {
         let mut settings = serde_json::json!({
             "hostname": host,
             "port": port.to_string(),
@@ -268,7 +282,7 @@ impl World {
             "title": "The shop",
             "settings": settings,
             "secret": self.secret_reference,
-            "policy": { "credentials_cleanup_period_in_days": cleanup_days },
+            "policy": policy,
             "approval": { "mode": self.approval },
         });
         let file = self.folder.path().join("integration.json");

@@ -233,15 +233,25 @@ pub(super) const STAGES: &[Stage] = &[
     ),
     suite(
         "offline",
-        "the control plane is away",
+        "the control plane is away, and what is due is done all the same: ends, rotations, deletions",
         POSTGRES,
-        &[Step::Programs, Step::Tests(&["-p", "e2e", "offline"])],
+        &[
+            Step::Programs,
+            Step::Tests(&["-p", "simulation", "--test", "worlds", "rotation::"]),
+            Step::Tests(&["-p", "e2e", "offline"]),
+        ],
     ),
     suite(
         "drift",
-        "others change what we made on the target",
+        "others change what we made on the target: each kind of it, and how much of it is told",
         POSTGRES,
-        &[Step::Programs, Step::Tests(&["-p", "e2e", "drift"])],
+        &[
+            Step::Programs,
+            Step::Tests(&["-p", "rules", "drift"]),
+            Step::Tests(&["-p", "simulation", "--test", "worlds", "drift::"]),
+            Step::Tests(&["-p", "driver-postgres", "--test", "contract", "attacks_do_not_succeed"]),
+            Step::Tests(&["-p", "e2e", "drift"]),
+        ],
     ),
     suite(
         "retire",

@@ -1,5 +1,7 @@
 //! The control plane is away while a deadline passes. The access ends all the same, and is told of once.
 
+mod isolated;
+
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
