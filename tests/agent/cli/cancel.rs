@@ -79,6 +79,7 @@ impl Passing {
     }
 
     /// Lets slow pauses pass until it is so: a try that comes to a part only, is gone on with after the next one.
+    #[expect(clippy::disallowed_methods, reason = "a step that came to nothing is known by real time")]
     fn pass_slowly_until(&mut self, what: &str, so: impl Fn(&World) -> bool) {
         let mut stepped = None::<Instant>;
         until(|| {
