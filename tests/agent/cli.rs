@@ -38,6 +38,10 @@ mod many;
 mod mixed;
 #[path = "cli/operating.rs"]
 mod operating;
+#[path = "cli/outage.rs"]
+mod outage;
+#[path = "cli/passing.rs"]
+mod passing;
 #[path = "cli/plane.rs"]
 mod plane;
 #[path = "cli/rekeyed.rs"]

@@ -1,6 +1,6 @@
 //! A close that does not succeed is canceled: when that is possible, what it changes, and what goes on all the same.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proto::v1;
 use proto::v1::access_state::State;
@@ -8,44 +8,16 @@ use proto::v1::order::Order;
 use proto::v1::report::Report as Told;
 use services::postgres::Mode;
 
+use crate::passing::{PAUSE, Passing};
 use crate::plane::until;
 use crate::world::{INTEGRATION, World};
 
 /// As `rules::answer::ALARM_AFTER`: failed tries after which it is possible.
 const TRIES: usize = 10;
-/// Longer than the longest pause between two tries, in seconds.
-const PAUSE: i64 = 61;
-/// Longer than a try takes after the clock has reached it, in real time.
-const LOST_STEP: Duration = Duration::from_secs(3);
-/// Longer than a close takes after the clock has reached it, in real time.
-const SLOW_STEP: Duration = Duration::from_secs(10);
 /// Longer than the pause between two tries of what was canceled, in seconds.
 const SLOW_PAUSE: i64 = 16 * 60;
 
-/// A world in which time passes for everybody at once.
-struct Passing {
-    world: World,
-    passed: i64,
-}
-
 impl Passing {
-    fn pass(&mut self, seconds: i64) {
-        self.passed += seconds;
-        self.world.bench.set_clock(self.passed, self.passed);
-        self.world.plane.set_clock(self.passed);
-    }
-
-    fn tries(&mut self, action: &str) -> usize {
-        let failed = self.world.agent().said("Action did not succeed");
-        failed.iter().filter(|line| line["action"] == action).count()
-    }
-
-    fn effective(&self) -> i64 {
-        let status = self.world.run(&["status", "--json"]).ended(0).json();
-        let text = status["work"]["effective"].as_str().unwrap().to_owned();
-        text.parse::<model::Timestamp>().unwrap().as_secs()
-    }
-
     /// Waits until the control plane was told of so many tries.
     fn wait_tried(&self, access: &str) -> v1::access_state::Ending {
         let told = self.world.wait(access, "tried ten times", |state| {
@@ -55,44 +27,6 @@ impl Passing {
             State::Ending(ending) => ending,
             other => panic!("{other:?}"),
         }
-    }
-
-    /// Lets the pauses between tries of `action` pass, until there were so many.
-    ///
-    /// A try is logged before its pause is reckoned: a step of the clock may come between the two, and the pause then
-    /// begins after it. So the clock also steps when nothing has come of the last step.
-    #[expect(clippy::disallowed_methods, reason = "a step that came to nothing is known by real time")]
-    fn pass_until_tried(&mut self, action: &str, tries: usize) {
-        let (mut last, mut stepped) = (0, Instant::now());
-        until(|| {
-            let now = self.tries(action);
-            if now >= tries {
-                return Some(());
-            }
-            if now > last || stepped.elapsed() > LOST_STEP {
-                self.pass(PAUSE);
-                (last, stepped) = (now, Instant::now());
-            }
-            None
-        })
-        .unwrap_or_else(|| panic!("{} tries of {tries}", self.tries(action)));
-    }
-
-    /// Lets slow pauses pass until it is so: a try that comes to a part only, is gone on with after the next one.
-    #[expect(clippy::disallowed_methods, reason = "a step that came to nothing is known by real time")]
-    fn pass_slowly_until(&mut self, what: &str, so: impl Fn(&World) -> bool) {
-        let mut stepped = None::<Instant>;
-        until(|| {
-            if so(&self.world) {
-                return Some(());
-            }
-            if stepped.is_none_or(|stepped| stepped.elapsed() > SLOW_STEP) {
-                self.pass(SLOW_PAUSE);
-                stepped = Some(Instant::now());
-            }
-            None
-        })
-        .expect(what);
     }
 
     fn refusals(&self) -> Vec<v1::OrderRefused> {
@@ -118,7 +52,7 @@ fn canceling_changes_what_is_told_lets_the_integration_go_and_gives_nothing_up()
     let world = World::start(&[]);
     world.put("a-1", "ann", "orders", Duration::from_secs(7_200));
     world.wait("a-1", "active", |state| matches!(state, State::Active(_)));
-    let mut passing = Passing { world, passed: 0 };
+    let mut passing = Passing::in_world(world);
 
     // Not while it is open, nor before it was tried often enough.
     passing.world.plane.order([cancel("a-1")]);
@@ -179,9 +113,12 @@ fn canceling_changes_what_is_told_lets_the_integration_go_and_gives_nothing_up()
     // The target comes back: closed, deleted, told of; what was canceled stays so for the people who asked.
     passing.world.server.start().unwrap();
     assert_eq!(passing.world.logins().len(), 1, "nobody has shut it meanwhile");
-    passing.pass_slowly_until("it is shut", |world| world.logins().is_empty());
-    passing.pass_slowly_until("a receipt of the late close", |world| receipts(world, "unremembered") == 1);
-    passing.pass_slowly_until("its account is gone", |world| world.accounts().is_empty());
+    passing.pass(SLOW_PAUSE);
+    until(|| passing.world.logins().is_empty().then_some(())).expect("it is shut");
+    until(|| (receipts(&passing.world, "unremembered") == 1).then_some(()))
+        .expect("a receipt of the late close");
+    passing.pass(SLOW_PAUSE);
+    until(|| passing.world.accounts().is_empty().then_some(())).expect("its account is gone");
     passing.world.plane.until("the integration is retired", || {
         let retired = |report: &Told| matches!(report, Told::IntegrationRetired(_));
         passing.world.plane.reports().iter().any(retired).then_some(())
@@ -196,7 +133,7 @@ fn canceling_one_of_two_lets_the_other_live() {
         world.put(access, "ann", table, Duration::from_secs(7_200));
         world.wait(access, "active", |state| matches!(state, State::Active(_)));
     }
-    let mut passing = Passing { world, passed: 0 };
+    let mut passing = Passing::in_world(world);
     passing.world.server.stop(Mode::Immediate).unwrap();
     passing.world.plane.order([Order::EndAccess(v1::EndAccess { access_id: "a-1".into() })]);
     passing.pass_until_tried("converge", TRIES);
@@ -204,11 +141,11 @@ fn canceling_one_of_two_lets_the_other_live() {
     passing.world.plane.order([cancel("a-1")]);
     passing.world.wait("a-1", "canceled", |state| matches!(state, State::Canceled(_)));
     passing.world.server.start().unwrap();
+    passing.pass(SLOW_PAUSE);
     let readers = "select count(*) from pg_roles where rolcanlogin and not rolsuper
         and has_table_privilege(oid, 'public.orders', 'select')";
-    passing.pass_slowly_until("what was canceled is taken away all the same", |world| {
-        world.server.psql("postgres", readers).unwrap().trim() == "0"
-    });
+    let left = || passing.world.server.psql("postgres", readers).unwrap().trim() == "0";
+    until(|| left().then_some(())).expect("what was canceled is taken away all the same");
     assert_eq!(passing.world.logins().len(), 1, "the other one lives");
     assert!(matches!(passing.world.plane.state("a-2"), Some(State::Active(_))));
 }

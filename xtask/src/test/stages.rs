@@ -223,11 +223,12 @@ pub(super) const STAGES: &[Stage] = &[
     ),
     suite(
         "outage",
-        "the target is down, and comes back, also from a backup",
+        "the target is down, for seconds or for hours, and comes back, also from a backup",
         POSTGRES,
         &[
             Step::Programs,
             Step::Tests(&["-p", "e2e", "outage"]),
+            Step::Tests(&["-p", "tidegate", "--test", "cli", "outage"]),
             Step::Tests(&["-p", "e2e", "--test", "e2e", "another_server_under_the_targets_name"]),
         ],
     ),

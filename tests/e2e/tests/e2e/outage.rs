@@ -1,4 +1,5 @@
-//! The target is down while a deadline passes, or comes back from a backup in which what had ended lives.
+//! The target is down while a deadline passes, or comes back from a backup in which what had ended lives. The outage
+//! here lasts for seconds; one of hours, by the clocks of agent and control plane, is `tests/agent/cli/outage.rs`.
 
 use std::time::Duration;
 
