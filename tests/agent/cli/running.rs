@@ -93,3 +93,22 @@ fn an_agent_that_cannot_start_says_why() {
     assert!(said.err.contains("make a new one with `tidegate init`"), "{said:?}");
     bench.run(&["health", "--address", "127.0.0.1:1", "--json"]).ended(6);
 }
+
+/// A volume of its own where no more than a folder can be made: this machine's memory.
+#[cfg(target_os = "linux")]
+#[test]
+fn it_warns_where_identity_and_journal_would_be_lost_together() {
+    let bench = Bench::ready();
+    let elsewhere = tempfile::tempdir_in("/dev/shm").unwrap();
+    let apart = format!("journal.dir={}", elsewhere.path().join("journal").display());
+    for (name, more, expected) in
+        [("on one volume", vec![], 1), ("on two volumes", vec!["--set", apart.as_str()], 0)]
+    {
+        let mut agent = Running::with(&bench, &more);
+        agent.signal(Signal::TERM);
+        assert_eq!(agent.code(), 0, "{name}");
+        let warned = agent.said("Identity and journal are on one volume");
+        assert_eq!(warned.len(), expected, "{name}: {:#?}", agent.lines());
+        assert!(warned.iter().all(|line| line["level"] == "WARN"), "{name}: {warned:?}");
+    }
+}
