@@ -104,7 +104,7 @@ pub(super) const STAGES: &[Stage] = &[
     suite("seal", "sealing, marks, receipts", &[], &[Step::Tests(&["-p", "seal"])]),
     suite(
         "receipts",
-        "receipts: lives of a chain, everybody who verifies, a journal lost and put back",
+        "receipts: lives of a chain, everybody who verifies, a journal lost and put back; contained, ended, ended with a residual",
         &[Need::Postgres15, Need::Psql, Need::Openssl, Need::Python],
         &[
             Step::Programs,
@@ -114,6 +114,7 @@ pub(super) const STAGES: &[Stage] = &[
             Step::Tests(&["-p", "control", "-p", "ctl", "receipts"]),
             Step::Tests(&["-p", "control", "chain"]),
             Step::Tests(&["-p", "e2e", "--test", "e2e", "receipts::"]),
+            Step::Tests(&["-p", "e2e", "--test", "e2e", "ladder::"]),
         ],
     ),
     suite(

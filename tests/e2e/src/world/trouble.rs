@@ -17,18 +17,23 @@ use crate::{clock, shop};
 const BLOCKED: Duration = Duration::from_secs(30);
 
 impl World {
-    /// Logs in as the target's superuser and locks a table against writers until the session is dropped.
-    pub async fn lock(&self, table: &str) -> anyhow::Result<Session> {
+    /// Logs in as the target's superuser, in a session that stays.
+    pub async fn superuser(&self, database: &str) -> anyhow::Result<Session> {
         let superuser = Login {
             program: self.desk().psql.clone(),
             port: self.target.port(),
-            database: "postgres".into(),
+            database: database.into(),
             user: self.target.superuser().to_owned(),
             password: Secret::new(self.target.password().to_owned()),
             authority: self.target.speaks_tls().then(|| self.target.ca_file()),
             runtime: self.desk().runtime.clone(),
         };
-        let mut session = superuser.stay().await?;
+        superuser.stay().await
+    }
+
+    /// Logs in as the target's superuser and locks a table against writers until the session is dropped.
+    pub async fn lock(&self, table: &str) -> anyhow::Result<Session> {
+        let mut session = self.superuser("postgres").await?;
         session.ask("begin").await?;
         session.ask(&format!("lock table {table} in exclusive mode")).await.context("lock a table")?;
         Ok(session)

@@ -5,6 +5,7 @@ mod cancel;
 mod drift;
 mod guardrails;
 mod keys;
+mod ladder;
 mod link;
 mod lost_journal;
 #[cfg(target_os = "linux")]
