@@ -1,6 +1,8 @@
 //! Two instances of one connector on a shared journal: who is active, how fast the other takes over, and what a late one
 //! cannot do. Bounds here are ceilings for a busy machine; the exact ones are the lease's own tests.
 
+mod acts;
+
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
