@@ -16,6 +16,9 @@ use crate::world::{INTEGRATION, World};
 const TRIES: usize = 10;
 /// Longer than the pause between two tries of what was canceled, in seconds.
 const SLOW_PAUSE: i64 = 16 * 60;
+/// In real time, long enough for two such pauses to pass minute by minute. A late close may come to a part only, as when a
+/// call of before may still land; the rest comes after the next pause.
+const SLOWLY: Duration = Duration::from_secs(180);
 
 impl Passing {
     /// Waits until the control plane was told of so many tries.
@@ -114,11 +117,10 @@ fn canceling_changes_what_is_told_lets_the_integration_go_and_gives_nothing_up()
     passing.world.server.start().unwrap();
     assert_eq!(passing.world.logins().len(), 1, "nobody has shut it meanwhile");
     passing.pass(SLOW_PAUSE);
-    until(|| passing.world.logins().is_empty().then_some(())).expect("it is shut");
-    until(|| (receipts(&passing.world, "unremembered") == 1).then_some(()))
-        .expect("a receipt of the late close");
+    passing.pass_until("it is shut", SLOWLY, |world| world.logins().is_empty());
+    passing.pass_until("a receipt of the late close", SLOWLY, |world| receipts(world, "unremembered") == 1);
     passing.pass(SLOW_PAUSE);
-    until(|| passing.world.accounts().is_empty().then_some(())).expect("its account is gone");
+    passing.pass_until("its account is gone", SLOWLY, |world| world.accounts().is_empty());
     passing.world.plane.until("the integration is retired", || {
         let retired = |report: &Told| matches!(report, Told::IntegrationRetired(_));
         passing.world.plane.reports().iter().any(retired).then_some(())
@@ -144,8 +146,9 @@ fn canceling_one_of_two_lets_the_other_live() {
     passing.pass(SLOW_PAUSE);
     let readers = "select count(*) from pg_roles where rolcanlogin and not rolsuper
         and has_table_privilege(oid, 'public.orders', 'select')";
-    let left = || passing.world.server.psql("postgres", readers).unwrap().trim() == "0";
-    until(|| left().then_some(())).expect("what was canceled is taken away all the same");
+    passing.pass_until("what was canceled is taken away all the same", SLOWLY, |world| {
+        world.server.psql("postgres", readers).unwrap().trim() == "0"
+    });
     assert_eq!(passing.world.logins().len(), 1, "the other one lives");
     assert!(matches!(passing.world.plane.state("a-2"), Some(State::Active(_))));
 }
