@@ -3,7 +3,7 @@
 //! A node of the standard map has room for eleven values, used or not. An account has one access as a rule, and
 //! there are a hundred thousand accounts: the unused room would be most of the memory.
 
-use std::collections::{BTreeMap, btree_map};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -53,11 +53,11 @@ impl<K: Ord, V> BoxMap<K, V> {
         self.0.remove(key).map(|before| *before)
     }
 
-    pub fn keys(&self) -> btree_map::Keys<'_, K, Box<V>> {
+    pub fn keys(&self) -> impl Iterator<Item = &K> {
         self.0.keys()
     }
 
-    pub fn values(&self) -> impl DoubleEndedIterator<Item = &V> + ExactSizeIterator {
+    pub fn values(&self) -> impl Iterator<Item = &V> {
         self.0.values().map(Box::as_ref)
     }
 
@@ -67,11 +67,5 @@ impl<K: Ord, V> BoxMap<K, V> {
 
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.0.iter().map(|(key, value)| (key, value.as_ref()))
-    }
-}
-
-impl<K: Ord, V> FromIterator<(K, V)> for BoxMap<K, V> {
-    fn from_iter<I: IntoIterator<Item = (K, V)>>(items: I) -> Self {
-        Self(items.into_iter().map(|(key, value)| (key, Box::new(value))).collect())
     }
 }
